@@ -1,0 +1,1 @@
+"""Discounts: one kind per file, the order of application only in ``stacking``."""

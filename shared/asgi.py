@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -31,7 +30,7 @@ log = logs.logger(__name__)
 
 
 class Edge:
-    """The outermost middleware: one correlation id, one access line, one metric and safe headers a request."""
+    """The outermost middleware: per request one correlation id, one access line, one metric, safe headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -43,12 +42,12 @@ class Edge:
         headers = dict(scope["headers"])
         correlation_id = correlation.accept(headers.get(b"x-correlation-id", b"").decode("latin-1"))
         started = time.perf_counter()
-        status = 500
+        status, began = 500, False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, began = message["status"], True
                 present = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -61,6 +60,13 @@ class Edge:
         with correlation.correlated(correlation_id):
             try:
                 await self._limited(scope, headers, receive, send_with_headers)
+            except Exception as error:
+                log.error("unexpected-error", exc_info=error)
+                if began:
+                    raise  # the answer is half out: only cutting the connection is honest
+                await _problem_response(500, "Something is wrong on our side.")(
+                    scope, receive, send_with_headers
+                )
             finally:
                 self._record(scope, status, time.perf_counter() - started)
 
@@ -166,11 +172,6 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return _problem_response(error.status_code, detail, headers)
 
 
-async def on_unexpected(request: Request, error: Exception) -> Response:
-    log.error("unexpected-error", exc_info=error)
-    return _problem_response(500, "Something is wrong on our side.")
-
-
 def add_health(app: FastAPI, health: Health) -> None:
     """``/healthz``, ``/readyz`` and ``/metrics``, outside the documented API."""
 
@@ -213,13 +214,10 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def install(app: FastAPI, health: Health, *, outer: Sequence[type] = ()) -> None:
+def install(app: FastAPI, health: Health) -> None:
     """Gives an app the suite's edge. Call it once, after its routes are added."""
     app.add_exception_handler(AppError, on_app_error)
     app.add_exception_handler(RequestValidationError, on_invalid_request)
     app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(Exception, on_unexpected)
     add_health(app, health)
     app.add_middleware(Edge)
-    for middleware in outer:
-        app.add_middleware(middleware)

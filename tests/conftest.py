@@ -1,4 +1,4 @@
-"""Fixtures every test may use: the run's real servers (see tests/servers.py), one private share per worker."""
+"""Fixtures every test may use: the run's real servers (see tests/servers.py), a share per worker."""
 
 from __future__ import annotations
 

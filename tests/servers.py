@@ -4,10 +4,10 @@ Functions (importable from anywhere in the tests; fixtures of the same purpose a
 
     postgres_server()                       -> PostgresServer (superuser ``.url()``, ``.sql("...")``)
     create_database("users", migrate=[...]) -> DatabaseUrls, a fresh database with its roles:
-        urls.owner, urls.service, urls["users_ro"], urls.superuser   postgresql://role:password@127.0.0.1:port/name
-        urls.environment()                  {"DATABASE_URL": ..., "MIGRATION_DATABASE_URL": ...} as processes read them
-      ``migrate`` is a command (argv; ``python`` means this interpreter) or a callable taking the DatabaseUrls. It
-      runs once per run and service; every later database is a copy (CREATE DATABASE ... TEMPLATE, about 50 ms).
+        urls.owner, urls.service, urls["users_ro"], urls.superuser   postgresql://role:password@127.0.0.1:port/...
+        urls.environment()        {"DATABASE_URL": ..., "MIGRATION_DATABASE_URL": ...} as processes read them
+      ``migrate`` is a command (argv; ``python`` means this interpreter) or a callable given the DatabaseUrls.
+      It runs once per run and service; every later database is a copy (CREATE DATABASE ... TEMPLATE).
       ``environment={...}`` adds settings the command needs, ``variant="x"`` keeps templates apart.
       A Django service migrates one alias per database; the admin panel asks for each of its databases.
     drop_database(urls)                     optional: everything goes when the run ends
@@ -17,8 +17,8 @@ Functions (importable from anywhere in the tests; fixtures of the same purpose a
     amqp_vhost()                            -> Broker of a fresh vhost: .amqp_url .management_url .vhost
     free_port()                             -> a port nobody listens on
 
-Everything listens on 127.0.0.1 only. Under xdist all workers share the set: the first to ask starts a server under
-a file lock, and the controller ends them all by process id. A run that was killed is cleaned up by the next one.
+Everything listens on 127.0.0.1 only. Under xdist all workers share the set: the first to ask starts a server
+under a file lock, and the controller ends them all by process id. The next run cleans up after a killed one.
 Missing Debian packages are installed with apt when we are root, else the run ends naming them.
 """
 
@@ -199,7 +199,7 @@ def create_database(
     environment: Mapping[str, str] | None = None,
     variant: str = "",
 ) -> DatabaseUrls:
-    """A fresh database of this service with its roles, migrated when ``migrate`` says how (see the module)."""
+    """A fresh database of this service with its roles, migrated when ``migrate`` says how (see above)."""
     server = postgres_server()
     suffix = secrets.token_hex(4)
     name = f"{database}_{suffix}"

@@ -10,7 +10,7 @@ from deploy.local.servers import PostgresServer
 
 ROLES_DIRECTORY = Path(__file__).resolve().parents[1] / "postgres" / "roles"
 
-# database -> its roles, the owner (who migrates) first; what each may do is in deploy/postgres/roles/<database>.sql
+# database -> its roles, the owner (who migrates) first; their rights are in deploy/postgres/roles/
 DATABASES: dict[str, tuple[str, ...]] = {
     "users": ("users_owner", "user_api", "users_ro"),
     "pay": ("pay_owner", "pay_api"),

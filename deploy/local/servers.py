@@ -1,4 +1,4 @@
-"""Private Postgres, Redis and RabbitMQ servers from the machine's own packages, for the local stack and tests."""
+"""Private Postgres, Redis and RabbitMQ servers from installed packages, for the local stack and the tests."""
 
 from __future__ import annotations
 

@@ -105,7 +105,8 @@ class LineTerms:
     """What a kind may know of a line: its full-period base and how many days of the period are charged.
 
     ``base_minor`` is the line's amount before discounts, proration and quantity included.
-    ``charged_days`` and ``period_days`` are None for a line without a period; they are equal when the line is not prorated.
+    ``charged_days`` and ``period_days`` are None for a line without a period; they are equal
+    when the line is not prorated.
     """
 
     base_minor: int

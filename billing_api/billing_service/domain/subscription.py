@@ -1,0 +1,344 @@
+"""The life of a subscription: its periods, its changes, and until when it gives access."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from billing_api.billing_service.domain.subscription_states import (
+    LIVE,
+    ONE_TIME_ACTIONS,
+    REASONS,
+    TRANSITIONS,
+    Action,
+    Kind,
+    Status,
+)
+from shared.errors import AppError, conflict
+from shared.period import Interval, Period, period_at, start_of_day
+
+__all__ = [
+    "LIVE",
+    "TRANSITIONS",
+    "Access",
+    "Action",
+    "DueRenewals",
+    "Kind",
+    "Status",
+    "Subscription",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The values the rules need; dates are of the account's zone, periods half-open.
+
+    ``anchor_on`` with ``next_number`` gives the next period to invoice; ``period`` is the last one invoiced
+    (the trial, too). ``paid_through_on`` is the end of what is paid or free. ``term_periods`` limits how many
+    periods are invoiced, ``periods_billed`` counts them. ``rental_days`` is for ONE_TIME, None for ever.
+    ``remaining_days`` is set while paused. ``ended_on`` is the first day without access after the end.
+    """
+
+    status: Status
+    anchor_on: date
+    time_zone: str
+    kind: Kind = Kind.RECURRING
+    interval: Interval | None = None
+    period: Period | None = None
+    next_number: int = 0
+    periods_billed: int = 0
+    term_periods: int | None = None
+    paid_through_on: date | None = None
+    grace_days: int = 3
+    cancel_at_period_end: bool = False
+    remaining_days: int | None = None
+    rental_days: int | None = None
+    ended_on: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind is Kind.RECURRING and self.interval is None:
+            raise ValueError("a recurring subscription needs an interval")
+        if self.grace_days < 0:
+            raise ValueError("grace is not negative")
+
+    @property
+    def term_is_over(self) -> bool:
+        """Whether the last period of a fixed term has been invoiced."""
+        return self.term_periods is not None and self.periods_billed >= self.term_periods
+
+    @property
+    def has_unpaid_period(self) -> bool:
+        """Whether a period was invoiced that is not paid yet."""
+        paid = self.paid_through_on
+        return self.period is not None and (paid is None or paid < self.period.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """``until_at``: UTC moment at which access ends, None with ``granted`` for access for ever."""
+
+    granted: bool
+    until_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueRenewals:
+    """Periods to invoice now, in order; ``cap_reached`` when more are due than the cap lets through."""
+
+    periods: tuple[Period, ...]
+    cap_reached: bool = False
+
+
+def refusal(subscription: Subscription, action: Action) -> AppError | None:
+    """Why ``action`` is not possible now, or None.
+
+    The refusal is a conflict ``subscription-transition-refused`` whose detail is the reason.
+    """
+    reason = _reason(subscription, action)
+    if reason is None:
+        return None
+    return conflict(
+        "subscription-transition-refused",
+        reason,
+        status=subscription.status.value,
+        action=action.value,
+    )
+
+
+def _reason(subscription: Subscription, action: Action) -> str | None:
+    status = subscription.status
+    if subscription.kind is Kind.ONE_TIME and action not in ONE_TIME_ACTIONS:
+        return "A one-time purchase has no periods."
+    if (status, action) not in TRANSITIONS:
+        if status not in LIVE:
+            return f"The subscription is {status.value}; this is final."
+        if status is Status.INCOMPLETE:
+            return "The first invoice has not been paid yet."
+        default = f"A subscription that is {status.value} cannot {action.value.replace('_', ' ')}."
+        return REASONS.get((status, action), default)
+    scheduled = subscription.cancel_at_period_end
+    if action is Action.SCHEDULE_CANCEL and scheduled:
+        return "The cancellation is already scheduled."
+    if action is Action.UNDO_CANCEL and not scheduled:
+        return "No cancellation is scheduled."
+    if scheduled and action in (Action.CHANGE_PRODUCT, Action.PAUSE, Action.RENEW):
+        return "A cancellation is scheduled; undo it first."
+    if action in (Action.PAUSE, Action.CHANGE_PRODUCT) and subscription.has_unpaid_period:
+        return "The open invoice must be paid first."
+    if action is Action.RENEW and subscription.term_is_over:
+        return "The fixed term is over."
+    return None
+
+
+def _moved(subscription: Subscription, action: Action) -> Subscription:
+    refused = refusal(subscription, action)
+    if refused is not None:
+        raise refused
+    return replace(subscription, status=TRANSITIONS[subscription.status, action])
+
+
+def start_trial(subscription: Subscription, *, today: date, days: int) -> Subscription:
+    """Begin a trial of whole days; its end becomes the anchor (domain rule 1)."""
+    if days < 1:
+        raise ValueError("a trial lasts at least a day")
+    end = today + timedelta(days=days)
+    return replace(
+        _moved(subscription, Action.START_TRIAL),
+        anchor_on=end,
+        next_number=0,
+        period=Period(today, end),
+        paid_through_on=end,
+    )
+
+
+def next_period(subscription: Subscription) -> Period:
+    """The next period to invoice, counted from the anchor. ValueError for a one-time purchase."""
+    if subscription.interval is None:
+        raise ValueError("a one-time purchase has no periods")
+    return period_at(subscription.anchor_on, subscription.interval, subscription.next_number)
+
+
+def with_next_period(subscription: Subscription) -> Subscription:
+    """The subscription after its next period was invoiced (the first one too). Not yet paid."""
+    return replace(
+        subscription,
+        period=next_period(subscription),
+        next_number=subscription.next_number + 1,
+        periods_billed=subscription.periods_billed + 1,
+    )
+
+
+def activate(subscription: Subscription, *, today: date) -> Subscription:
+    """The first invoice is paid (or nothing was due); a one-time purchase starts its rental ``today``."""
+    moved = _moved(subscription, Action.ACTIVATE)
+    if subscription.kind is Kind.ONE_TIME:
+        days = subscription.rental_days
+        until = None if days is None else today + timedelta(days=days)
+        return replace(moved, paid_through_on=until)
+    return with_period_paid(moved, subscription.period)
+
+
+def with_period_paid(subscription: Subscription, period: Period | None) -> Subscription:
+    """Move ``paid_through_on`` to the end of a paid period, never back."""
+    if period is None:
+        raise ValueError("no period was invoiced yet")
+    paid = subscription.paid_through_on
+    return replace(subscription, paid_through_on=period.end if paid is None else max(paid, period.end))
+
+
+def renew(subscription: Subscription) -> Subscription:
+    """Take the next period; refused while a cancellation is scheduled or when the term is over."""
+    return with_next_period(_moved(subscription, Action.RENEW))
+
+
+def fail_payment(subscription: Subscription) -> Subscription:
+    """A collection failed: past due."""
+    return _moved(subscription, Action.FAIL_PAYMENT)
+
+
+def recover(subscription: Subscription, period: Period) -> Subscription:
+    """The overdue period was paid after all."""
+    return with_period_paid(_moved(subscription, Action.RECOVER), period)
+
+
+def schedule_cancel(subscription: Subscription) -> Subscription:
+    """Cancel at the period's end; undone by ``undo_cancel`` until then."""
+    return replace(_moved(subscription, Action.SCHEDULE_CANCEL), cancel_at_period_end=True)
+
+
+def undo_cancel(subscription: Subscription, *, today: date) -> Subscription:
+    """Take a scheduled cancellation back; refused once the period has ended."""
+    moved = _moved(subscription, Action.UNDO_CANCEL)
+    if subscription.period is not None and today >= subscription.period.end:
+        raise conflict(
+            "subscription-transition-refused",
+            "The period has ended.",
+            status=subscription.status.value,
+            action=Action.UNDO_CANCEL.value,
+        )
+    return replace(moved, cancel_at_period_end=False)
+
+
+def cancel(subscription: Subscription, *, today: date) -> Subscription:
+    """End it: ``today`` for a cancellation now, the period's end for a scheduled one."""
+    return replace(_moved(subscription, Action.CANCEL), ended_on=today, remaining_days=None)
+
+
+def expire(subscription: Subscription, *, today: date) -> Subscription:
+    """A fixed term, a rental, or an unpaid first invoice has come to its end."""
+    return replace(_moved(subscription, Action.EXPIRE), ended_on=today)
+
+
+def pause(subscription: Subscription, *, today: date) -> Subscription:
+    """Stop the clock: the days of the paid period from ``today`` on are kept."""
+    moved = _moved(subscription, Action.PAUSE)
+    paid = subscription.paid_through_on or today
+    return replace(moved, remaining_days=max(0, (paid - today).days), paid_through_on=today)
+
+
+def resume(subscription: Subscription, *, today: date) -> Subscription:
+    """Give the kept days from ``today``; the next period is counted from their end, the new anchor."""
+    moved = _moved(subscription, Action.RESUME)
+    days = subscription.remaining_days or 0
+    end = today + timedelta(days=days)
+    return replace(
+        moved,
+        anchor_on=end,
+        next_number=0,
+        period=Period(today, end) if days else subscription.period,
+        paid_through_on=end,
+        remaining_days=None,
+    )
+
+
+def extend(subscription: Subscription, *, days: int, today: date) -> Subscription:
+    """Lengthen what is paid by whole days; the next period is counted from the new end."""
+    if days < 1:
+        raise ValueError("extend by at least a day")
+    moved = _moved(subscription, Action.EXTEND)
+    if subscription.kind is Kind.ONE_TIME:
+        paid = subscription.paid_through_on
+        return moved if paid is None else replace(moved, paid_through_on=paid + timedelta(days=days))
+    start = subscription.period.start if subscription.period else today
+    end = (subscription.period.end if subscription.period else today) + timedelta(days=days)
+    # An invoiced period that is not paid stays unpaid: both ends move by the same days.
+    paid_through = (subscription.paid_through_on or today) + timedelta(days=days)
+    return replace(
+        moved, anchor_on=end, next_number=0, period=Period(start, end), paid_through_on=paid_through
+    )
+
+
+def rebase(subscription: Subscription, *, anchor_on: date, interval: Interval) -> Subscription:
+    """Another interval from the day of change: that day is the anchor and its first period is invoiced."""
+    moved = _moved(subscription, Action.CHANGE_PRODUCT)
+    period = period_at(anchor_on, interval, 0)
+    return replace(moved, anchor_on=anchor_on, interval=interval, next_number=1, period=period)
+
+
+def access(subscription: Subscription) -> Access:
+    """Until when the subscription gives access, as ``subscription.*`` events carry it (architecture 7).
+
+    End of the paid time plus grace; the bare end when a cancellation is scheduled or the term is over.
+    """
+    status = subscription.status
+    if status in (Status.INCOMPLETE, Status.PAUSED):
+        # A pause has moved ``paid_through_on`` to its own day, so the moment is never in the future.
+        return Access(False, _moment(subscription, subscription.paid_through_on))
+    if status in (Status.CANCELLED, Status.EXPIRED):
+        return Access(False, _moment(subscription, subscription.ended_on))
+    paid = subscription.paid_through_on
+    if paid is None:
+        return Access(subscription.kind is Kind.ONE_TIME, None)
+    bare = (
+        subscription.kind is Kind.ONE_TIME or subscription.cancel_at_period_end or subscription.term_is_over
+    )
+    end = paid if bare else paid + timedelta(days=subscription.grace_days)
+    return Access(True, _moment(subscription, end))
+
+
+def access_until(subscription: Subscription) -> datetime | None:
+    """``access(...).until_at`` in UTC; None is for ever when access is granted, never when it is not."""
+    return access(subscription).until_at
+
+
+def _moment(subscription: Subscription, day: date | None) -> datetime | None:
+    return None if day is None else start_of_day(day, subscription.time_zone)
+
+
+def due_renewals(subscription: Subscription, *, today: date, cap: int) -> DueRenewals:
+    """Periods that have begun by ``today`` and are not invoiced yet, in order, at most ``cap``.
+
+    None for a subscription that is not trialing or active, or whose cancellation is scheduled; a past due one
+    waits for its open invoice.
+    """
+    if cap < 1:
+        raise ValueError("the cap is positive")
+    billable = subscription.status in (Status.TRIALING, Status.ACTIVE)
+    if subscription.kind is Kind.ONE_TIME or not billable or subscription.cancel_at_period_end:
+        return DueRenewals(())
+    periods: list[Period] = []
+    ahead = subscription
+    while not ahead.term_is_over and next_period(ahead).start <= today:
+        if len(periods) == cap:
+            return DueRenewals(tuple(periods), cap_reached=True)
+        ahead = with_next_period(ahead)
+        assert ahead.period is not None
+        periods.append(ahead.period)
+    return DueRenewals(tuple(periods))
+
+
+def due_ending(subscription: Subscription, *, today: date) -> Action | None:
+    """CANCEL or EXPIRE when the scheduled cancellation, the fixed term or the rental ends by ``today``."""
+    if subscription.kind is Kind.ONE_TIME:
+        paid = subscription.paid_through_on
+        over = subscription.status is Status.ACTIVE and paid is not None and today >= paid
+        return Action.EXPIRE if over else None
+    if subscription.status not in (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE):
+        return None
+    if subscription.period is None or today < subscription.period.end:
+        return None
+    if subscription.cancel_at_period_end:
+        return Action.CANCEL
+    if subscription.term_is_over and subscription.status is not Status.TRIALING:
+        return Action.EXPIRE
+    return None

@@ -30,7 +30,7 @@ log = logs.logger(__name__)
 
 
 class Edge:
-    """The outermost middleware: per request one correlation id, one access line, one metric, safe headers."""
+    """The outermost middleware: a correlation id, an access line, a metric and safe headers per request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -109,7 +109,7 @@ class EndUserVerifier:
         self._clock = clock
 
     def verify(self, token: str) -> EndUser:
-        """Raises ``token-invalid`` (401) without a hint at the failed check; only ``token-expired`` is told."""
+        """Raises ``token-invalid`` (401) without saying why; only ``token-expired`` is told."""
         refusal = unauthenticated("token-invalid", "The access token is not valid.")
         if not token or len(token) > MAX_TOKEN_BYTES or not token.isascii() or token.count(".") != 2:
             raise refusal

@@ -12,7 +12,7 @@ Check = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``required`` checks decide readiness; ``others`` only show as ``degraded``. A check raises when it fails."""
+    """``required`` checks decide readiness, ``others`` only show as ``degraded``; a failing check raises."""
 
     required: Mapping[str, Check] = field(default_factory=dict)
     others: Mapping[str, Check] = field(default_factory=dict)

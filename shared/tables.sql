@@ -32,7 +32,8 @@ CREATE TABLE outbox (
     aggregate_id       uuid        NOT NULL,
     aggregate_sequence bigint      NOT NULL,
     envelope           jsonb       NOT NULL,           -- the CloudEvent as it is published
-    created_at         timestamptz NOT NULL,
+    created_at         timestamptz NOT NULL,           -- the suite's clock
+    written_at         timestamptz NOT NULL DEFAULT clock_timestamp(),  -- the server's, for the age metric
     lease_token        uuid,                           -- fences a relay that slept over its lease
     leased_until       timestamptz,                    -- host time of the database, not the suite's
     attempts           integer     NOT NULL DEFAULT 0,

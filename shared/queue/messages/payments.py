@@ -43,9 +43,11 @@ class _Part(BaseModel):
 
 
 class Decline(_Part):
-    """Why a payment failed. ``code`` is stable (kebab-case), ``message`` is for the payer, in their language."""
+    """Why a payment failed: ``code`` is stable (kebab-case), ``message`` is in the payer's language."""
 
-    decline_class: DeclineClass
+    model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True)
+
+    decline_class: DeclineClass = Field(alias="class")
     code: str
     message: str
 

@@ -1,0 +1,172 @@
+"""The only file that knows RabbitMQ: connecting, declaring, publishing with confirms, reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any, Final
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError, DeliveryError
+from aiormq.exceptions import AMQPError as WireError
+
+from shared.queue import topology
+
+CONFIRM_TIMEOUT_SECONDS: Final = 5.0
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+CONTENT_TYPE: Final = "application/cloudevents+json"
+# What any call here may raise when the broker refuses, is away or goes away meanwhile.
+BROKER_ERRORS: Final = (
+    AMQPError,
+    WireError,
+    DeliveryError,
+    ChannelInvalidStateError,
+    ConnectionError,
+    OSError,
+    TimeoutError,
+    RuntimeError,  # the client's own way to say that a transport is closed
+)
+
+
+class NotDelivered(Exception):
+    """The broker did not confirm: the message may or may not be there, publish it again."""
+
+
+@asynccontextmanager
+async def connected(amqp_url: str, name: str) -> AsyncIterator[AbstractConnection]:
+    """One plain connection; whoever uses it reconnects by coming again (heartbeat 10 s)."""
+    connection = await aio_pika.connect(
+        amqp_url,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        heartbeat=10,
+        client_properties={"connection_name": name},
+    )
+    try:
+        yield connection
+    finally:
+        with suppress(*BROKER_ERRORS):  # gone already is what was wanted
+            await asyncio.wait_for(connection.close(), CONNECT_TIMEOUT_SECONDS)
+
+
+async def declare_topology(connection: AbstractConnection) -> None:
+    """Declares everything of ``topology.py``; safe to repeat, fails loudly on a differing declaration."""
+    channel = await connection.channel()
+    exchanges: dict[str, AbstractExchange] = {}
+    for exchange in topology.EXCHANGES:
+        exchanges[exchange.name] = await channel.declare_exchange(
+            exchange.name, aio_pika.ExchangeType.TOPIC, durable=True
+        )
+    parking = await channel.declare_exchange(
+        topology.DEAD_LETTER_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True
+    )
+    for queue in topology.QUEUES:
+        dead = await channel.declare_queue(
+            queue.dead_letter_queue, durable=True, arguments=queue.dead_letter_arguments()
+        )
+        await dead.bind(parking, routing_key=queue.name)
+        declared = await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments())
+        for key in queue.binding_keys:
+            await declared.bind(exchanges[queue.exchange], routing_key=key)
+    for stream in topology.STREAMS:
+        declared = await channel.declare_queue(stream.name, durable=True, arguments=stream.arguments())
+        await declared.bind(exchanges[stream.exchange], routing_key="#")
+    await channel.close()
+
+
+async def missing_queues(connection: AbstractConnection, exchanges: list[str]) -> list[str]:
+    """Queues and streams that should be bound to these exchanges and do not exist."""
+    missing = []
+    for exchange in exchanges:
+        for name in topology.bound_to(exchange):
+            channel = await connection.channel()
+            try:
+                await channel.declare_queue(name, passive=True)
+            except ChannelClosed:
+                missing.append(name)  # 404 closes the channel, hence one channel a question
+                continue
+            await channel.close()
+    return missing
+
+
+class Publisher:
+    """Publishes with confirms; an unroutable message is an error, not a success."""
+
+    def __init__(self, channel: AbstractChannel) -> None:
+        self._channel = channel
+        self._exchanges: dict[str, AbstractExchange] = {}
+
+    @classmethod
+    async def open(cls, connection: AbstractConnection) -> Publisher:
+        return cls(await connection.channel(publisher_confirms=True, on_return_raises=True))
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        message_id: str,
+        headers: dict[str, Any] | None = None,
+    ) -> None:
+        """Raises NotDelivered unless the broker confirms within 5 seconds (it is silent under its alarms)."""
+        message = aio_pika.Message(
+            body,
+            content_type=CONTENT_TYPE,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=message_id,
+            headers=headers,
+        )
+        try:
+            target = await self._exchange(exchange)
+            async with asyncio.timeout(CONFIRM_TIMEOUT_SECONDS):
+                await target.publish(message, routing_key, mandatory=True)
+        except BROKER_ERRORS as error:
+            raise NotDelivered(f"{type(error).__name__}: {error}"[:500]) from error
+
+    async def _exchange(self, name: str) -> AbstractExchange:
+        if not name:
+            return self._channel.default_exchange
+        if name not in self._exchanges:
+            self._exchanges[name] = await self._channel.get_exchange(name, ensure=False)
+        return self._exchanges[name]
+
+
+@asynccontextmanager
+async def messages(
+    connection: AbstractConnection, queue: str, *, prefetch: int
+) -> AsyncIterator[AsyncIterator[AbstractIncomingMessage]]:
+    """Messages of a service queue, to be acknowledged one by one after their effect is committed."""
+    channel = await connection.channel()
+    await channel.set_qos(prefetch_count=prefetch)
+    source = await channel.get_queue(queue, ensure=True)
+    async with source.iterator() as iterator:
+        yield iterator
+
+
+async def read_stream(
+    connection: AbstractConnection, stream: str, offset: str | int | datetime
+) -> AsyncIterator[AbstractIncomingMessage]:
+    """Messages of a stream from ``first``, ``last``, ``next``, a number or a moment on, without end."""
+    channel = await connection.channel()
+    await channel.set_qos(prefetch_count=100)
+    source = await channel.get_queue(stream, ensure=False)
+    async with source.iterator(arguments={"x-stream-offset": offset}) as iterator:
+        async for message in iterator:
+            yield message
+            await message.ack()
+
+
+async def take(
+    connection: AbstractConnection, queue: str, limit: int
+) -> AsyncIterator[AbstractIncomingMessage]:
+    """Up to ``limit`` waiting messages of a queue, not acknowledged; unsettled ones return on close."""
+    channel = await connection.channel()
+    source = await channel.get_queue(queue, ensure=False)
+    for _ in range(limit):
+        message = await source.get(no_ack=False, fail=False)
+        if message is None:
+            return
+        yield message

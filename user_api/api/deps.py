@@ -1,0 +1,93 @@
+"""What routes are given: resources, the verified end user, the verified calling service, the key's scope."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel, ConfigDict
+
+from shared import idempotency
+from shared.auth import EndUser, Service, bearer
+from shared.clock import Clock
+from shared.errors import unauthenticated
+from user_api.resources import Resources
+from user_api.settings import Settings
+from user_api.user_service import repository
+from user_api.user_service.database import Sessions
+
+
+class RequestBody(BaseModel):
+    """Base of every request body: a field nobody reads is a mistake of the caller's, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+def get_resources(request: Request) -> Resources:
+    resources = request.app.state.resources
+    assert isinstance(resources, Resources)
+    return resources
+
+
+AppResources = Annotated[Resources, Depends(get_resources)]
+
+
+def get_sessions(resources: AppResources) -> Sessions:
+    return resources.sessions
+
+
+def get_clock(resources: AppResources) -> Clock:
+    return resources.clock
+
+
+def get_settings(resources: AppResources) -> Settings:
+    return resources.settings
+
+
+AppSessions = Annotated[Sessions, Depends(get_sessions)]
+AppClock = Annotated[Clock, Depends(get_clock)]
+AppSettings = Annotated[Settings, Depends(get_settings)]
+
+
+async def get_current_user(
+    resources: AppResources, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+) -> EndUser:
+    """The owner of a valid access token whose session has not been ended; 401 otherwise."""
+    user = resources.end_users.verify(bearer(authorization))
+    async with resources.sessions() as session:
+        if not await repository.is_session_alive(session, user.user_id, user.family_id, user.epoch):
+            raise unauthenticated("session-ended", "This session has been ended. Sign in again.")
+    return user
+
+
+def get_caller_service(
+    resources: AppResources, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
+) -> Service:
+    """The service or operator whose credential came with the request; 401 otherwise."""
+    return resources.services.verify(authorization)
+
+
+CurrentUser = Annotated[EndUser, Depends(get_current_user)]
+CallerService = Annotated[Service, Depends(get_caller_service)]
+
+
+def get_idempotency_key(
+    key: Annotated[str | None, Header(alias=idempotency.HEADER, max_length=255)] = None,
+) -> str:
+    """The request's Idempotency-Key; 400 without one."""
+    return idempotency.require_key(key)
+
+
+IdempotencyKey = Annotated[str, Depends(get_idempotency_key)]
+
+
+def key_scope(request: Request, caller: str, key: str, body: BaseModel | None) -> idempotency.Scope:
+    """Whose key for which operation; ``caller`` is a user id or a service's name."""
+    content: dict[str, Any] | None = body.model_dump(mode="json") if body is not None else None
+    return idempotency.Scope(
+        caller=caller,
+        method=request.method,
+        path_template=request.scope["route"].path,
+        key=key,
+        request_hash=idempotency.hash_request(content, request.path_params),
+    )

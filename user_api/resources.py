@@ -1,0 +1,78 @@
+"""The composition root: everything a process of UserAPI holds open, built once from its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared import keys
+from shared.auth import EndUserVerifier, ServiceVerifier
+from shared.clock import Clock
+from shared.service_client import ServiceClient
+from user_api.settings import Settings
+from user_api.user_service.access_tokens import AccessTokens
+from user_api.user_service.database import Sessions, make_sessions, open_engine
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Shared by all requests of a process; close it when the process ends."""
+
+    settings: Settings
+    clock: Clock
+    engine: AsyncEngine
+    sessions: Sessions
+    cache_redis: Redis
+    session_redis: Redis
+    access_tokens: AccessTokens
+    end_users: EndUserVerifier
+    services: ServiceVerifier
+    pay_api: ServiceClient
+    billing_api: ServiceClient
+
+    async def close(self) -> None:
+        await self.pay_api.aclose()
+        await self.billing_api.aclose()
+        await self.cache_redis.aclose()
+        await self.session_redis.aclose()
+        await self.engine.dispose()
+
+
+def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
+    """Opens nothing on the network yet: every client connects when first used."""
+    clock = clock or settings.clock()
+    engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
+    tokens = AccessTokens(keys.load(settings.jwt_keys_dir), clock)
+    return Resources(
+        settings=settings,
+        clock=clock,
+        engine=engine,
+        sessions=make_sessions(engine),
+        cache_redis=_redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=0.05),
+        session_redis=_redis(settings.session_redis_url.get_secret_value(), timeout_seconds=1),
+        access_tokens=tokens,
+        end_users=EndUserVerifier("user-api", tokens.public_key, clock),
+        services=ServiceVerifier(settings.accepted_credentials),
+        # Above PayAPI's own 25 s limit of a charge: its answer, even an unknown one, should arrive.
+        pay_api=ServiceClient(
+            "pay-api", settings.pay_api_url, settings.pay_api_token.get_secret_value(), timeout_seconds=28
+        ),
+        billing_api=ServiceClient(
+            "billing-api",
+            settings.billing_api_url,
+            settings.billing_api_token.get_secret_value(),
+            timeout_seconds=8,
+        ),
+    )
+
+
+def _redis(url: str, *, timeout_seconds: float) -> Redis:
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        max_connections=64,
+    )

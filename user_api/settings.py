@@ -1,0 +1,41 @@
+"""What UserAPI and its worker read from their environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr, computed_field
+
+from shared.settings import SuiteSettings
+
+
+class Settings(SuiteSettings):
+    """Settings of both processes; names are the environment variables in lower case."""
+
+    service_name: str = "user-api"
+    database_url: SecretStr
+    cache_redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    session_redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    jwt_keys_dir: Path
+    pay_api_url: str = "http://127.0.0.1:8002"
+    pay_api_token: SecretStr = SecretStr("dev-user-api-to-pay-api")
+    billing_api_url: str = "http://127.0.0.1:8003"
+    billing_api_token: SecretStr = SecretStr("dev-user-api-to-billing-api")
+    public_url: str = "http://127.0.0.1:8080"
+    return_url_origins: str = ""
+    database_pool_size: int = 10
+    # How often one address may register and may fail to log in (notation of the package `limits`).
+    register_limit: str | None = None
+    login_failures_per_ip: str = "100/hour"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def registrations_per_ip(self) -> str:
+        """10 an hour in production (reliability: enumeration); tests and demos all come from one address."""
+        return self.register_limit or ("10/hour" if self.is_production else "2000/hour")
+
+    @property
+    def allowed_return_origins(self) -> frozenset[str]:
+        """Origins a ``return_url`` may lead to; the suite's own is always among them."""
+        listed = (origin.strip().rstrip("/") for origin in self.return_url_origins.split(","))
+        return frozenset({self.public_url.rstrip("/"), *(origin for origin in listed if origin)})

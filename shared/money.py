@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Strict
 
 # ISO 4217 codes the suite accepts, with the number of digits after the point (minor unit exponent).
 EXPONENTS: Final[dict[str, int]] = {"RUB": 2, "USD": 2, "EUR": 2, "KZT": 2, "GEL": 2, "AMD": 2, "UZS": 2}
@@ -26,10 +26,10 @@ class Money:
     strictly: a float, a numeric string or an unknown currency is refused.
     """
 
-    amount: int
-    currency: str = "RUB"
+    amount: Annotated[int, Strict()]
+    currency: Annotated[str, Strict()] = "RUB"
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
         if type(self.amount) is not int:

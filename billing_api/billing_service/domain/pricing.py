@@ -263,12 +263,13 @@ def price_quote(
     return _total(currency, [line.finish(invoice_rate_bp) for line in priced], available_balance_minor)
 
 
-def _benefit_alone(discount: Discount, lines: Sequence[_Line]) -> int:
+def _benefit_alone(discount: Discount, lines: Sequence[_Line]) -> Fraction:
     eligible = [line for line in lines if line.takes(discount)]
     if kind_named(discount.kind).phase is Phase.ABSOLUTE:
         room = sum(line.terms.base_minor - line.floor(discount) for line in eligible)
-        return min(_invoice_amount(discount, eligible), room)
-    return sum(round_fraction(line.exact_off(discount, Fraction(line.terms.base_minor))) for line in eligible)
+        return Fraction(min(_invoice_amount(discount, eligible), room))
+    offs = (line.exact_off(discount, Fraction(line.terms.base_minor)) for line in eligible)
+    return sum(offs, Fraction(0))
 
 
 def _invoice_amount(discount: Discount, eligible: Sequence[_Line]) -> int:

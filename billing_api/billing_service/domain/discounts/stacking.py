@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from fractions import Fraction
+from math import ceil
 from typing import Final
 
 from billing_api.billing_service.domain.discounts.base import Discount, Source
@@ -11,8 +13,8 @@ from billing_api.billing_service.domain.discounts.registry import kind_named
 
 _SOURCE_ORDER: Final = {Source.PROMOTION: 0, Source.PERSONAL: 1, Source.PROMO_CODE: 2}
 
-# The benefit of one discount alone on the priced lines, in minor units.
-BenefitOf = Callable[[Discount], int]
+# The exact benefit of one discount alone on the priced lines, in minor units.
+BenefitOf = Callable[[Discount], Fraction]
 
 
 def running(discounts: Iterable[Discount], *, currency: str, now: datetime, day: date) -> list[Discount]:
@@ -47,18 +49,18 @@ def choose(discounts: Iterable[Discount], benefit_of: BenefitOf) -> list[Discoun
     code; within a source the same precedence. One without benefit, or whose benefit its budget cannot pay
     in full, is left out.
     """
-    worth: dict[str, int] = {}
+    worth: dict[str, Fraction] = {}
     useful: list[Discount] = []
     for discount in discounts:
         benefit = benefit_of(discount)
         if benefit <= 0:
             continue
-        if discount.budget_left_minor is not None and benefit > discount.budget_left_minor:
+        if discount.budget_left_minor is not None and ceil(benefit) > discount.budget_left_minor:
             continue
         worth[discount.id] = benefit
         useful.append(discount)
 
-    def precedence(discount: Discount) -> tuple[int, int, datetime, str]:
+    def precedence(discount: Discount) -> tuple[int, Fraction, datetime, str]:
         return (-discount.priority, -worth[discount.id], discount.created_at, discount.id)
 
     exclusive = [discount for discount in useful if discount.exclusive]

@@ -1,0 +1,21 @@
+"""The second stage of a two-stage payment: confirm it or void it."""
+
+from __future__ import annotations
+
+from pay_api.sandbox.envelope import Answer, done
+from pay_api.sandbox.registry import answers
+from pay_api.sandbox.terminal import Call
+
+
+@answers("payments/confirm")
+async def confirm(call: Call) -> Answer:
+    transaction = call.transaction()
+    transaction_amount = call.parameters.amount(transaction.currency)
+    call.capture(transaction, transaction_amount.minor)
+    return done()
+
+
+@answers("payments/void")
+async def void(call: Call) -> Answer:
+    call.void(call.transaction())
+    return done()

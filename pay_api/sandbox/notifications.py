@@ -1,0 +1,235 @@
+"""Delivers notifications: signed, retried by the provider's ladder until the handler says code 0."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import httpx
+from prometheus_client import Counter
+
+from pay_api.sandbox import reasons
+from pay_api.sandbox.faults import Fault, FaultKind, Faults
+from pay_api.sandbox.notification_fields import NotificationType, notification_fields, with_moment
+from pay_api.sandbox.signature import form_encode, signature_headers
+from pay_api.sandbox.store import Journal
+from pay_api.sandbox.transaction import Transaction
+from shared import logs
+from shared.clock import Clock
+from shared.ids import new_id
+
+RETRY_GAPS_MINUTES: Final = (1, 2, 5, 10, 30)  # the last one repeats
+MAX_ATTEMPTS: Final = 100
+_POLL_SECONDS: Final = 1.0
+_AT_ONCE: Final = 10
+
+SENT: Final = Counter("sandbox_notifications_total", "Notification attempts", ["type", "outcome"])
+log = logs.logger(__name__)
+
+
+@dataclass(slots=True)
+class Notification:
+    """One notification on its way; ``due_at`` is a moment of the suite's clock."""
+
+    type: NotificationType
+    fields: dict[str, str]
+    due_at: datetime
+    attempts: int = 0
+    copies: int = 1
+    id: str = field(default_factory=lambda: str(new_id()))
+
+    def as_record(self) -> dict[str, Any]:
+        return {**asdict(self), "due_at": self.due_at.isoformat()}
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """Notifications of one call, held back until its answer is out (unless a fault says early)."""
+
+    faults: list[Fault] = field(default_factory=list)
+    items: list[tuple[Notification, Fault | None]] = field(default_factory=list)
+
+    def fault_for(self, kind: NotificationType, script: Faults) -> Fault | None:
+        own = [fault for fault in self.faults if fault.webhook in ("*", kind.value)]
+        return own[0] if own else script.of_notification(kind)
+
+
+class Notifier:
+    """The queue of notifications and its sender. With no address configured, nothing is ever sent."""
+
+    def __init__(
+        self, address: str | None, secret: str, timeout_seconds: float, clock: Clock, journal: Journal,
+        faults: Faults,
+    ) -> None:  # fmt: skip
+        self._address = address.rstrip("/") if address else None
+        self._secret = secret
+        self._clock = clock
+        self._journal = journal
+        self._faults = faults
+        self._client = httpx.AsyncClient(timeout=timeout_seconds, trust_env=False)
+        self._pending: dict[str, Notification] = {}
+        self._in_flight: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+        journal.register("notification", self._replay)
+        journal.register("notification-done", lambda record: self._pending.pop(record["id"], None) and None)
+
+    def _replay(self, record: dict[str, Any]) -> None:
+        values = {**record, "type": NotificationType(record["type"])}
+        values["due_at"] = datetime.fromisoformat(record["due_at"])
+        self._pending[record["id"]] = Notification(**values)
+
+    def listing(self) -> list[dict[str, Any]]:
+        """What is still on its way."""
+        return [
+            {
+                "type": item.type.value,
+                "transaction_id": int(item.fields["TransactionId"]),
+                "attempts": item.attempts,
+                "due_at": item.due_at.isoformat(),
+            }
+            for item in self._pending.values()
+        ]
+
+    def tell(self, outgoing: Outgoing, kind: NotificationType, transaction: Transaction) -> None:
+        """Adds a notification to those of the call; the call's end releases them."""
+        if self._address is None:
+            return
+        fault = outgoing.fault_for(kind, self._faults)
+        if fault is not None and fault.kind is FaultKind.SUPPRESSED:
+            return
+        now = self._clock.now()
+        fields = notification_fields(kind, transaction)
+        if kind is NotificationType.CANCEL:
+            fields = with_moment(fields, now.strftime("%Y-%m-%d %H:%M:%S"))
+        item = Notification(kind, fields, now)
+        if fault is not None and fault.kind is FaultKind.DUPLICATE:
+            item.copies = 2
+        outgoing.items.append((item, fault))
+
+    async def release_early(self, outgoing: Outgoing) -> None:
+        """Delivers, before the answer goes out, those a fault wants early."""
+        early = [pair for pair in outgoing.items if pair[1] is not None and pair[1].kind is FaultKind.EARLY]
+        for pair in early:
+            outgoing.items.remove(pair)
+            self._keep(pair[0])
+            await self._deliver(pair[0])
+
+    def release(self, outgoing: Outgoing) -> None:
+        """Lets the rest go: at once, or later for a fault that says so."""
+        for item, fault in outgoing.items:
+            late = fault is not None and fault.kind is FaultKind.LATE
+            if late and fault is not None:
+                self._start(self._release_late(item, fault.seconds))
+            else:
+                self._keep(item)
+                self._start(self._deliver(item))
+        outgoing.items.clear()
+        self.ensure_running()
+
+    async def _release_late(self, item: Notification, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._keep(item)
+        await self._deliver(item)
+
+    def _keep(self, item: Notification) -> None:
+        self._pending[item.id] = item
+        self._journal.write("notification", item.as_record())
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def ensure_running(self) -> None:
+        """Starts the loop that looks for due retries every second of real time."""
+        if self._address is not None and (self._loop is None or self._loop.done()):
+            self._loop = asyncio.get_running_loop().create_task(self._poll())
+
+    async def _poll(self) -> None:
+        while True:
+            now = self._clock.now()
+            due = [item for item in self._pending.values() if item.due_at <= now]
+            for item in due[:_AT_ONCE]:
+                self._start(self._deliver(item))
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _deliver(self, item: Notification) -> None:
+        if item.id in self._in_flight or item.id not in self._pending:
+            return
+        self._in_flight.add(item.id)
+        try:
+            accepted = await self._attempt(item)
+        finally:
+            self._in_flight.discard(item.id)
+        item.attempts += 1
+        if accepted and item.copies > 1:
+            item.copies -= 1
+            await self._deliver(item)
+        elif accepted or item.attempts >= MAX_ATTEMPTS:
+            self._pending.pop(item.id, None)
+            self._journal.write("notification-done", {"id": item.id})
+        else:
+            gap = RETRY_GAPS_MINUTES[min(item.attempts, len(RETRY_GAPS_MINUTES)) - 1]
+            item.due_at = self._clock.now() + timedelta(minutes=gap)
+            self._journal.write("notification", item.as_record())
+
+    async def _attempt(self, item: Notification) -> bool:
+        code, error = await self._post(item.type, item.fields)
+        outcome = "accepted" if code == 0 else "refused"
+        SENT.labels(item.type.value, outcome).inc()
+        log.info(
+            "notification-sent",
+            type=item.type.value,
+            transaction_id=item.fields["TransactionId"],
+            attempt=item.attempts + 1,
+            outcome=outcome,
+            error=error,
+        )
+        return code == 0
+
+    async def _post(self, kind: NotificationType, fields: Mapping[str, str]) -> tuple[int | None, str | None]:
+        """The handler's code (None when there is no proper answer) and what went wrong."""
+        body = form_encode(fields)
+        headers = signature_headers(self._secret, body)
+        headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
+        try:
+            response = await self._client.post(f"{self._address}/{kind.value}", content=body, headers=headers)
+        except httpx.HTTPError as error:
+            return None, f"unreachable: {type(error).__name__}"
+        if response.status_code != 200:
+            return None, f"status {response.status_code}"
+        try:
+            code = response.json()["code"]
+        except (ValueError, KeyError, TypeError):
+            return None, "malformed"
+        return (code, None) if type(code) is int else (None, "malformed")
+
+    async def check(self, transaction: Transaction) -> int:
+        """Asks the merchant before authorisation; the reason code of the refusal, 0 to go on. Never retried."""
+        if self._address is None:
+            return reasons.APPROVED
+        fields = notification_fields(NotificationType.CHECK, transaction)
+        code, error = await self._post(NotificationType.CHECK, fields)
+        SENT.labels(NotificationType.CHECK.value, "accepted" if code == 0 else "refused").inc()
+        if code is not None:
+            return 0 if code == 0 else reasons.REASON_OF_CHECK_CODE.get(code, reasons.CHECK_FORMAT_ERROR)
+        if error is not None and error.startswith("unreachable"):
+            return reasons.CHECK_UNAVAILABLE
+        if error is not None and error.startswith("status"):
+            return reasons.CHECK_UNABLE_TO_CONNECT
+        return reasons.CHECK_FORMAT_ERROR
+
+    async def close(self) -> None:
+        """Stops sending; what is undelivered stays in the state file."""
+        tasks = [task for task in (self._loop, *self._tasks) if task is not None]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._client.aclose()

@@ -1,0 +1,61 @@
+"""Tasks ask BillingAPI over HTTP, carry ids only, and survive its refusals."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from scheduler import tasks
+from tests.scheduler.conftest import RUN, Billing
+
+
+def test_a_billing_run_sends_one_task_per_shard(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(tasks.run_billing_shard, "delay", lambda *a: sent.append(a))
+    tasks.start_billing_run()
+    assert sent == [(RUN, 0), (RUN, 1)]
+
+
+def test_a_shard_is_named_by_ids_only(billing: Billing) -> None:
+    tasks.run_billing_shard(RUN, 1)
+    assert billing.paths == [f"/internal/v1/billing-runs/{RUN}/shards/1"]
+
+
+def test_calls_carry_the_schedulers_credential_and_a_correlation_id(billing: Billing) -> None:
+    tasks.run_collection()
+    ((_, path, headers),) = billing.asked
+    assert path == "/internal/v1/collection-runs"
+    assert headers["AUTHORIZATION"] == "Bearer the-schedulers-token"
+    assert UUID(headers["X_CORRELATION_ID"]).version == 7
+
+
+def test_nothing_due_sends_no_shard(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = {"id": None, "due": 0, "shards": 0}
+    billing.answers["POST", "/internal/v1/billing-runs"] = ("201 Created", nothing)
+    sent: list[object] = []
+    monkeypatch.setattr(tasks.run_billing_shard, "delay", lambda *a: sent.append(a))
+    tasks.start_billing_run()
+    assert sent == []
+
+
+def test_a_refusal_is_counted_and_does_not_raise(billing: Billing) -> None:
+    problem = {"type": "/problems/clock-skewed", "detail": "2.5 s"}
+    billing.answers["POST", "/internal/v1/billing-runs"] = ("503 Service Unavailable", problem)
+    counted = tasks.RUNS.labels("start_billing_run", "clock-skewed")
+    before = counted._value.get()
+    tasks.start_billing_run()
+    assert counted._value.get() == before + 1
+
+
+def test_a_billing_api_that_is_away_does_not_raise(billing: Billing) -> None:
+    billing.answers["POST", "/internal/v1/maintenance-runs"] = ("500 Internal Server Error", {})
+    counted = tasks.RUNS.labels("run_maintenance", "billing-api-unavailable")
+    before = counted._value.get()
+    tasks.run_maintenance()
+    assert counted._value.get() == before + 1
+
+
+def test_broken_invariants_show_in_the_metric(billing: Billing) -> None:
+    tasks.check_invariants()
+    assert tasks.BROKEN._value.get() == 1

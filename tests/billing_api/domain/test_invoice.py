@@ -114,6 +114,11 @@ def test_the_remainder_goes_to_the_largest_fraction() -> None:
     assert [one.amount_minor for one in note] == [34, 33, 33]
 
 
+def test_a_line_credited_before_takes_less_of_the_next_credit() -> None:
+    lines = [Line("a", 100, 2_200, 18, credited_minor=100, vat_credited_minor=18), line("b", 100)]
+    assert [(one.key, one.amount_minor) for one in credit_lines(lines, 50)] == [("b", 50)]
+
+
 def test_a_change_invoice_is_credited_whole_with_its_credit_line() -> None:
     lines = [line("charge", 39_950), line("credit", -24_950)]
     part = credited(lines, credit_lines(lines, 5_000))

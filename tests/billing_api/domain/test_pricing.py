@@ -162,6 +162,13 @@ def test_free_days_pass_on_to_the_next_invoice() -> None:
     assert quote(discount("free_days", 40, days_used=40)).discount_minor == 0
 
 
+def test_free_days_of_two_lines_are_the_same_days() -> None:
+    lines = [LineInput(key, "p", 30_000, period=APRIL) for key in ("1", "2")]
+    off = discount("free_days", 10)
+    priced = verified(price_quote(lines, currency="RUB", now=NOW, day=DAY, discounts=[off]))
+    assert (priced.discounts[0].amount_minor, priced.discounts[0].days_taken) == (20_000, 10)
+
+
 def test_the_price_stays_at_the_configured_minimum_and_never_below_zero() -> None:
     assert verified(quote(discount("percentage", 10_000), minimum_minor=1_000)).total_minor == 1_000
     assert verified(quote(discount("fixed_amount", 90_000), minimum_minor=1_000)).total_minor == 1_000

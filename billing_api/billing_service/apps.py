@@ -1,0 +1,12 @@
+"""The Django app of the billing tables; installed by BillingAPI and by AdminPanel."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class BillingServiceConfig(AppConfig):
+    name = "billing_api.billing_service"
+    label = "billing_service"
+    verbose_name = "Billing"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,1 @@
+DROP FUNCTION billing_check_numbered, billing_keep_document, billing_check_balanced, billing_refuse_change CASCADE;

@@ -1,0 +1,68 @@
+"""The ledger: append-only transactions and entries; triggers of the first migration guard them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from billing_api.billing_service.models.base import (
+    BillingModel,
+    account_field,
+    currency_field,
+    id_field,
+    minor_field,
+    reference,
+)
+
+
+class LedgerTransaction(BillingModel):
+    """A posting of one business fact on one personal account; one per (source kind, source id)."""
+
+    id = id_field()
+    account = account_field()
+    source_kind = models.CharField(max_length=16)
+    source_id = models.UUIDField()
+    reverses_id = models.UUIDField(null=True)
+    posted_at = models.DateTimeField()
+
+    class Meta(BillingModel.Meta):
+        db_table = "ledger_transaction"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["source_kind", "source_id"], name="ledger_transaction_source"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["account", "posted_at"], name="ledger_transaction_account")
+        ]
+
+
+class LedgerEntry(BillingModel):
+    """One leg: debit positive, credit negative, minor units.
+
+    ``account`` is the personal account the posting belongs to, ``ledger_account`` the account of the chart.
+    ``position`` counts the entries of the ``customer`` account from 1; 0 on the others.
+    """
+
+    id = id_field()
+    account = account_field()
+    transaction = reference("LedgerTransaction", related_name="entries")
+    ledger_account = models.CharField(max_length=32)
+    amount_minor = minor_field()
+    currency = currency_field()
+    position = models.BigIntegerField(default=0)
+    posted_at = models.DateTimeField()
+
+    class Meta(BillingModel.Meta):
+        db_table = "ledger_entry"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=~Q(amount_minor=0), name="ledger_entry_not_zero"),
+            models.UniqueConstraint(
+                fields=["account", "currency", "position"],
+                condition=Q(ledger_account="customer"),
+                name="ledger_entry_customer_position",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["account", "ledger_account", "posted_at"], name="ledger_entry_account"),
+        ]

@@ -1,0 +1,57 @@
+"""Products and prices as the catalogue published them; the newest version wins."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from billing_api.billing_service.models.base import (
+    BillingModel,
+    choices,
+    currency_field,
+    minor_field,
+    reference,
+)
+
+
+class Product(BillingModel):
+    id = models.UUIDField(primary_key=True, editable=False)
+    sequence = models.BigIntegerField()  # of the catalogue event
+    slug = models.CharField(max_length=128)
+    kind = models.CharField(max_length=16, choices=choices("recurring", "one_time"))
+    product_group = models.CharField(max_length=128)
+    title = models.JSONField()  # {"ru": ..., "en": ...}
+    grants = models.JSONField(default=list)
+    grace_days = models.IntegerField(default=3)
+    trial_needs_method = models.BooleanField(default=True)
+    refund_window_days = models.IntegerField(default=14)
+    rank = models.IntegerField(default=0)
+    status = models.CharField(max_length=16, choices=choices("published", "retired"))
+    updated_at = models.DateTimeField()
+
+    class Meta(BillingModel.Meta):
+        db_table = "product"
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class Price(BillingModel):
+    id = models.UUIDField(primary_key=True, editable=False)
+    product = reference("Product", related_name="prices")
+    amount_minor = minor_field()
+    currency = currency_field()
+    interval_unit = models.CharField(max_length=16, null=True)  # None for a one-time product
+    interval_count = models.IntegerField(default=1)
+    trial_days = models.IntegerField(default=0)
+    access_days = models.IntegerField(null=True)
+    is_default = models.BooleanField(default=False)
+    is_active = models.BooleanField(default=True)
+    valid_from_at = models.DateTimeField(null=True)
+
+    class Meta(BillingModel.Meta):
+        db_table = "price"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(condition=models.Q(amount_minor__gte=0), name="price_not_negative"),
+        ]

@@ -1,4 +1,4 @@
-"""The road of one call: credentials, limit of calls in flight, faults, X-Request-ID, the method, the answer."""
+"""The road of one call: credentials, calls in flight, faults, X-Request-ID, the method, the answer."""
 
 from __future__ import annotations
 

@@ -76,12 +76,15 @@ class Notifier:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         journal.register("notification", self._replay)
-        journal.register("notification-done", lambda record: self._pending.pop(record["id"], None) and None)
+        journal.register("notification-done", self._replay_done)
 
     def _replay(self, record: dict[str, Any]) -> None:
         values = {**record, "type": NotificationType(record["type"])}
         values["due_at"] = datetime.fromisoformat(record["due_at"])
         self._pending[record["id"]] = Notification(**values)
+
+    def _replay_done(self, record: dict[str, Any]) -> None:
+        self._pending.pop(record["id"], None)
 
     def listing(self) -> list[dict[str, Any]]:
         """What is still on its way."""
@@ -210,7 +213,7 @@ class Notifier:
         return (code, None) if type(code) is int else (None, "malformed")
 
     async def check(self, transaction: Transaction) -> int:
-        """Asks the merchant before authorisation; the reason code of the refusal, 0 to go on. Never retried."""
+        """Asks the merchant before authorisation; the reason code of a refusal or 0. Never retried."""
         if self._address is None:
             return reasons.APPROVED
         fields = notification_fields(NotificationType.CHECK, transaction)

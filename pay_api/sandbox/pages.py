@@ -24,11 +24,11 @@ _SIGNS: Final = {"RUB": "₽", "USD": "$", "EUR": "€"}
 
 def money_text(minor: int, currency: str, language: str = "ru") -> str:
     """``1 499,00 ₽`` in Russian, ``1,499.00 ₽`` in English; spaces do not break."""
-    whole, _, rest = minor_to_decimal_text(minor, currency).partition(".")
-    grouped = f"{int(whole):,}"
-    if language == "ru":
-        return f"{grouped.replace(',', '\u00a0')},{rest}\u00a0{_SIGNS.get(currency, currency)}"
-    return f"{grouped}.{rest}\u00a0{_SIGNS.get(currency, currency)}"
+    whole, _, rest = minor_to_decimal_text(abs(minor), currency).partition(".")
+    thousands, point = ("\u00a0", ",") if language == "ru" else (",", ".")
+    minus = "−" if minor < 0 else ""
+    grouped = f"{int(whole):,}".replace(",", thousands)
+    return f"{minus}{grouped}{point}{rest}\u00a0{_SIGNS.get(currency, currency)}"
 
 
 def render(
@@ -60,7 +60,7 @@ async def transactions_page(request: Request) -> Response:
         "transactions.html",
         rows=[_row(item) for item in newest],
         totals=[
-            (currency, {name: money_text(max(value, 0), currency) for name, value in total.items()})
+            (currency, {name: money_text(value, currency) for name, value in total.items()})
             for currency, total in report["totals"].items()
         ],
         pending=terminal.notifier.listing(),

@@ -1,4 +1,4 @@
-"""What the terminal remembers: transactions, tokens, stored answers; replayed from the state file at start."""
+"""What the terminal remembers: transactions, tokens, stored answers; replayed from its file at start."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pay_api.sandbox.transaction import Transaction
 from shared.ids import new_id
 
 ANSWER_KEPT: Final = timedelta(hours=1)
+_FIRST_MILLISECOND: Final = 1_767_225_600_000  # 2026-01-01; keeps ids shorter than card numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,9 @@ class Store:
         self._answers[record["request_id"]] = (datetime.fromisoformat(record["at"]), record["body"])
 
     def next_id(self) -> int:
-        """Host milliseconds, so that a restart that forgot everything never gives an id twice."""
+        """Host milliseconds since 2026, so that a restart that forgot everything never gives an id twice."""
         newest = next(reversed(self._transactions), 0)
-        return max(new_id().int >> 80, newest + 1)
+        return max((new_id().int >> 80) - _FIRST_MILLISECOND, newest + 1)
 
     def save(self, transaction: Transaction) -> None:
         self._transactions[transaction.id] = transaction

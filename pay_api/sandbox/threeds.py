@@ -1,4 +1,4 @@
-"""3-D Secure: the challenge given to the merchant and the word the issuer's page sends back (protocol 1.4)."""
+"""3-D Secure: the merchant's challenge and the word of the issuer's page (protocol 1.4)."""
 
 from __future__ import annotations
 

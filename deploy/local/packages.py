@@ -106,3 +106,7 @@ def _no_main_cluster() -> Iterator[None]:
             shutil.copyfile(CREATE_CLUSTER_DEFAULT, CREATE_CLUSTER)
         else:
             CREATE_CLUSTER.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    ensure(SERVER_PACKAGES | GATEWAY_PACKAGES)

@@ -1,0 +1,55 @@
+# `make help` lists what can be done here. MODE=docker|local forces a kind of stack for `make up`.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv/bin
+STACK := $(VENV)/python -m deploy.stack
+WORKERS ?= 2
+export PYTHON MODE
+.DEFAULT_GOAL := help
+.PHONY: help up down reset urls ps logs time-travel demo test check lock venv clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: ## make .venv from the locked requirements
+	@deploy/local/venv.sh
+
+up: venv ## start everything, wait until it is ready, print addresses and demo logins (MODE=docker|local)
+	@$(STACK) up
+
+down: venv ## stop everything; the data stays
+	@$(STACK) down
+
+reset: venv ## stop everything and drop the data
+	@$(STACK) reset
+
+urls: venv ## addresses of the running stack as JSON
+	@$(STACK) urls
+
+ps: venv ## what runs
+	@$(STACK) ps
+
+logs: venv ## the end of the logs (S=service for one)
+	@$(STACK) logs $(S)
+
+time-travel: venv ## move the suite's clock forward and wait until all that is due is done (DAYS=n)
+	@test -n "$(DAYS)" || { echo "usage: make time-travel DAYS=30" >&2; exit 2; }
+	@$(STACK) time-travel $(DAYS)
+
+demo: venv ## one customer's story through every service, against the running stack
+	@$(STACK) run tests.e2e.demo
+
+test: venv ## every test but the long ones, on servers of their own (WORKERS=2)
+	@$(VENV)/python -m deploy.local.packages
+	$(VENV)/pytest -n $(WORKERS) -m "not e2e and not long"
+	$(VENV)/pytest -m "e2e and not long"
+
+check: venv ## formatting, types, import contracts, security, shell, Docker and YAML lint, secrets
+	@PATH="$(CURDIR)/$(VENV):$$PATH" deploy/check.sh
+
+lock: venv ## lock the requirements again after a change of requirements/*.in
+	@PATH="$(CURDIR)/$(VENV):$$PATH" requirements/lock
+
+clean: ## remove caches (not the data: see reset)
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,167 @@
+"""The environment of every process of the local stack, in the names compose uses too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.databases import DATABASES, DatabaseUrls
+from deploy.local.ports import LOOPBACK
+from deploy.local.state import EDGES
+from deploy.processes import Group
+
+# taken over from the caller's environment or a .env file when set there
+PASSED_ON = ("LOG_LEVEL", "BEAT_TICK_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT")
+SANDBOX_ACCOUNT = ("pk_cinema_sandbox", "cinema-sandbox-secret")
+# Redis logical databases by purpose
+REDIS = {"cache": 0, "session": 1, "clock": 2, "celery": 3, "redbeat": 4}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything listens, as the processes of this machine reach it."""
+
+    ports: Mapping[str, int]
+    secrets: Mapping[str, str]
+    databases: Mapping[str, DatabaseUrls]
+    keys: Path
+    demo_logins: Path
+
+    def http(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.ports[name]}"
+
+    def redis(self, purpose: str) -> str:
+        return f"redis://:{self.secrets['redis']}@{LOOPBACK}:{self.ports['redis']}/{REDIS[purpose]}"
+
+    def amqp(self, user: str) -> str:
+        return f"amqp://{user}:{self.secrets[f'rabbitmq:{user}']}@{LOOPBACK}:{self.ports['rabbitmq']}/"
+
+    @property
+    def management(self) -> str:
+        """The management API with the owner's credentials."""
+        return f"http://owner:{self.secrets['rabbitmq:owner']}@{LOOPBACK}:{self.ports['rabbitmq-management']}"
+
+    def token(self, caller: str, callee: str) -> str:
+        return self.secrets[f"token:{caller}>{callee}"]
+
+    def accepted(self, callee: str) -> str:
+        """ACCEPTED_CREDENTIALS of the callee."""
+        return json.dumps(
+            {caller: [self.token(caller, callee)] for caller in EDGES if callee in EDGES[caller]}
+        )
+
+
+def common(at: Addresses, group: Group) -> dict[str, str]:
+    """What every process reads."""
+    broker_user = {"user": "user-api", "pay": "pay-api", "billing": "billing-api", "admin": "admin-panel"}
+    values = {"APP_ENV": "development", "LOG_LEVEL": "INFO", "CLOCK_REDIS_URL": at.redis("clock")}
+    if group != "sandbox":
+        values["AMQP_URL"] = at.amqp(broker_user.get(group, "scheduler"))
+    return values
+
+
+def environment(at: Addresses, group: Group) -> dict[str, str]:
+    """Settings of one group of processes; a worker gets its HEALTH_PORT besides."""
+    build = {"user": _user, "pay": _pay, "sandbox": _sandbox, "billing": _billing, "admin": _admin}
+    return common(at, group) | build.get(group, _scheduler)(at)
+
+
+def _user(at: Addresses) -> dict[str, str]:
+    own = at.databases["users"]
+    return {
+        "DATABASE_URL": own.service,
+        "MIGRATION_DATABASE_URL": own.owner,
+        "CACHE_REDIS_URL": at.redis("cache"),
+        "SESSION_REDIS_URL": at.redis("session"),
+        "JWT_KEYS_DIR": str(at.keys),
+        "PAY_API_URL": at.http("pay-api"),
+        "PAY_API_TOKEN": at.token("user-api", "pay-api"),
+        "BILLING_API_URL": at.http("billing-api"),
+        "BILLING_API_TOKEN": at.token("user-api", "billing-api"),
+        "ACCEPTED_CREDENTIALS": at.accepted("user-api"),
+        "PUBLIC_URL": at.http("gateway"),
+        "RETURN_URL_ORIGINS": f"{at.http('gateway')},http://localhost:{at.ports['gateway']}",
+    }
+
+
+def _pay(at: Addresses) -> dict[str, str]:
+    own = at.databases["pay"]
+    return {
+        "DATABASE_URL": own.service,
+        "MIGRATION_DATABASE_URL": own.owner,
+        "JWKS_URL": at.http("user-api") + "/.well-known/jwks.json",
+        "ACCEPTED_CREDENTIALS": at.accepted("pay-api"),
+        "PUBLIC_URL": at.http("gateway"),
+        "CLOUDPAYMENTS_API_URL": at.http("cloudpayments-sandbox"),
+        "CLOUDPAYMENTS_PUBLIC_URL": at.http("cloudpayments-sandbox"),
+        "CLOUDPAYMENTS_PUBLIC_ID": SANDBOX_ACCOUNT[0],
+        "CLOUDPAYMENTS_API_SECRET": SANDBOX_ACCOUNT[1],
+        "TOKEN_ENCRYPTION_KEY": at.secrets["token-encryption"],
+        "LINK_SIGNING_KEY": at.secrets["link-signing"],
+    }
+
+
+def _sandbox(at: Addresses) -> dict[str, str]:
+    return {
+        "SANDBOX_PUBLIC_ID": SANDBOX_ACCOUNT[0],
+        "SANDBOX_API_SECRET": SANDBOX_ACCOUNT[1],
+        "SANDBOX_PUBLIC_URL": at.http("cloudpayments-sandbox"),
+        "SANDBOX_NOTIFICATIONS_URL": at.http("pay-api") + "/v1/webhooks/cloudpayments",
+    }
+
+
+def _billing(at: Addresses) -> dict[str, str]:
+    own = at.databases["billing"]
+    return {
+        "DATABASE_URL": own.service,
+        "MIGRATION_DATABASE_URL": own.owner,
+        "JWKS_URL": at.http("user-api") + "/.well-known/jwks.json",
+        "ACCEPTED_CREDENTIALS": at.accepted("billing-api"),
+        "USER_API_URL": at.http("user-api"),
+        "USER_API_TOKEN": at.token("billing-api", "user-api"),
+        "DJANGO_SECRET_KEY": at.secrets["django:billing"],
+    }
+
+
+def _admin(at: Addresses) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for database in DATABASES:
+        named = at.databases[database].environment()
+        values |= {
+            key: url for key, url in named.items() if key not in {"DATABASE_URL", "MIGRATION_DATABASE_URL"}
+        }
+    return values | {
+        "USER_API_URL": at.http("user-api"),
+        "USER_API_TOKEN": at.token("admin-panel", "user-api"),
+        "DJANGO_SECRET_KEY": at.secrets["django:admin"],
+        "PUBLIC_URL": at.http("gateway"),
+        "DEMO_LOGINS_FILE": str(at.demo_logins),
+    }
+
+
+def _scheduler(at: Addresses) -> dict[str, str]:
+    return {
+        "CELERY_BROKER_URL": at.redis("celery"),
+        "REDBEAT_REDIS_URL": at.redis("redbeat"),
+        "BILLING_API_URL": at.http("billing-api"),
+        "BILLING_API_TOKEN": at.token("scheduler", "billing-api"),
+        "BEAT_TICK_SECONDS": "10",
+    }
+
+
+def urls(at: Addresses) -> dict[str, object]:
+    """What ``make urls`` prints; databases by their owning role, AMQP as other systems attach."""
+    return {
+        "gateway": at.http("gateway"),
+        "user_api": at.http("user-api"),
+        "pay_api": at.http("pay-api"),
+        "billing_api": at.http("billing-api"),
+        "admin_panel": at.http("admin-panel"),
+        "cloudpayments_sandbox": at.http("cloudpayments-sandbox"),
+        "amqp": at.amqp("data-bus-reader"),
+        "rabbitmq_management": at.http("rabbitmq-management"),
+        "redis": at.redis("cache"),
+        "databases": {name: made.owner for name, made in at.databases.items()},
+    }

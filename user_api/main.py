@@ -5,14 +5,36 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared import asgi, logs
 from shared.clock import Clock
-from user_api.api import ROUTERS
+from shared.errors import unavailable
+from user_api.api import DEVELOPMENT_ROUTERS, ROUTERS
 from user_api.readiness import make_health
 from user_api.resources import open_resources
 from user_api.settings import Settings
+
+# Connections refused or lost, no connection free in time, locks not had in time.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
+
+log = logs.logger(__name__)
+
+
+async def on_database_away(request: Request, error: Exception) -> Response:
+    """503: whatever was begun has been rolled back, so the same request may come again."""
+    log.error("database-away", error=type(error).__name__)
+    return await asgi.on_app_error(
+        request, unavailable("database-unavailable", "The service cannot reach its data just now.", 2)
+    )
+
+
+async def show_docs() -> Response:
+    """The API reference; the address of the schema is relative, so it also works behind the gateway."""
+    return get_swagger_ui_html(openapi_url="openapi.json", title="UserAPI")
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -20,7 +42,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
 
     ``clock`` stands in for the suite's in tests.
     """
-    settings = settings or Settings()  # type: ignore[call-arg]
+    settings = settings or Settings()
     settings.refuse_unsafe()
     logs.configure(settings.service_name, settings.log_level)
     resources = open_resources(settings, clock)
@@ -36,10 +58,14 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         summary="Accounts, products, payments and access rights of the online cinema's users.",
         lifespan=lifespan,
         responses=asgi.problem_responses(),
+        docs_url=None,
         redoc_url=None,
     )
     app.state.resources = resources
-    for router in ROUTERS:
+    for router in (*ROUTERS, *(() if settings.is_production else DEVELOPMENT_ROUTERS)):
         app.include_router(router)
+    app.add_api_route("/docs", show_docs, include_in_schema=False)
+    for foreign in DATABASE_AWAY:
+        app.add_exception_handler(foreign, on_database_away)
     asgi.install(app, make_health(resources))
     return app

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import keys
 from shared.auth import EndUserVerifier, ServiceVerifier
 from shared.clock import Clock
 from shared.service_client import ServiceClient
+from user_api.address_throttle import AddressThrottle
+from user_api.cache import SessionStore
 from user_api.settings import Settings
 from user_api.user_service.access_tokens import AccessTokens
 from user_api.user_service.database import Sessions, make_sessions, open_engine
+from user_api.user_service.passwords import Passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,9 @@ class Resources:
     sessions: Sessions
     cache_redis: Redis
     session_redis: Redis
+    session_store: SessionStore
+    address_throttle: AddressThrottle
+    passwords: Passwords
     access_tokens: AccessTokens
     end_users: EndUserVerifier
     services: ServiceVerifier
@@ -44,6 +53,7 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
     """Opens nothing on the network yet: every client connects when first used."""
     clock = clock or settings.clock()
     engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
+    session_redis = _redis(settings.session_redis_url.get_secret_value(), timeout_seconds=1)
     tokens = AccessTokens(keys.load(settings.jwt_keys_dir), clock)
     return Resources(
         settings=settings,
@@ -51,7 +61,10 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
         engine=engine,
         sessions=make_sessions(engine),
         cache_redis=_redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=0.05),
-        session_redis=_redis(settings.session_redis_url.get_secret_value(), timeout_seconds=1),
+        session_redis=session_redis,
+        session_store=SessionStore(session_redis),
+        address_throttle=AddressThrottle(session_redis),
+        passwords=Passwords(),
         access_tokens=tokens,
         end_users=EndUserVerifier("user-api", tokens.public_key, clock),
         services=ServiceVerifier(settings.accepted_credentials),
@@ -69,10 +82,14 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
 
 
 def _redis(url: str, *, timeout_seconds: float) -> Redis:
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
         decode_responses=True,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
+        # One more try at once, for connections that died with an earlier server; never after a time-out.
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         max_connections=64,
+        timeout=timeout_seconds,
     )
+    return Redis.from_pool(pool)

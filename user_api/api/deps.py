@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
 from shared import idempotency
 from shared.auth import EndUser, Service, bearer
@@ -20,7 +21,22 @@ from user_api.user_service.database import Sessions
 class RequestBody(BaseModel):
     """Base of every request body: a field nobody reads is a mistake of the caller's, not ignored."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, data: Any) -> Any:
+        """Refuses what neither Postgres nor UTF-8 can hold: NUL and lone surrogates."""
+        if isinstance(data, dict) and any(
+            isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value))
+            for value in data.values()
+        ):
+            raise ValueError("text with characters that cannot be stored")
+        return data
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+"""A line of text people type; blanks around it do not count."""
 
 
 def get_resources(request: Request) -> Resources:
@@ -67,6 +83,19 @@ def get_caller_service(
     return resources.services.verify(authorization)
 
 
+def get_client_address(request: Request) -> str:
+    """The caller's IP address for throttling; an IPv6 customer has a whole /64."""
+    # Behind the gateway uvicorn takes it from X-Forwarded-For of addresses in FORWARDED_ALLOW_IPS.
+    try:
+        address = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, 64), strict=False))
+    return str(address)
+
+
+ClientAddress = Annotated[str, Depends(get_client_address)]
 CurrentUser = Annotated[EndUser, Depends(get_current_user)]
 CallerService = Annotated[Service, Depends(get_caller_service)]
 

@@ -1,0 +1,39 @@
+"""Every route of BillingAPI, by noun."""
+
+from __future__ import annotations
+
+from django.urls import path
+from drf_spectacular.views import SpectacularSwaggerView
+
+from billing_api.api import (
+    accounts,
+    documents,
+    health,
+    invoices,
+    me,
+    problems,
+    quiescence,
+)
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.show_metrics),
+    path("openapi.json", documents.OpenApiDocument.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view(url="openapi.json")),
+    path("v1/me/account", me.MyAccount.as_view()),
+    path("v1/me/invoices", me.MyInvoices.as_view()),
+    path("v1/me/invoices/<uuid:invoice_id>", me.MyInvoice.as_view()),
+    path("v1/me/charges", me.MyCharges.as_view()),
+    path("v1/me/payments", me.MyPayments.as_view()),
+    path("v1/me/statement", me.MyStatement.as_view()),
+    path("internal/v1/accounts/<uuid:user_id>", accounts.AccountView.as_view()),
+    path("internal/v1/access-bases", accounts.AccessBases.as_view()),
+    path("internal/v1/invoices", invoices.Invoices.as_view()),
+    path("internal/v1/invoices/<uuid:invoice_id>", invoices.Invoice.as_view()),
+    path("internal/v1/quiescence", quiescence.Quiescence.as_view()),
+]
+
+handler400 = problems.on_bad_request
+handler404 = problems.on_not_found
+handler500 = problems.on_error

@@ -1,0 +1,52 @@
+"""What the processes of BillingAPI read from their environment."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from shared.settings import ConfigurationRefused, SuiteSettings
+
+AUDIENCE: Final = "billing-api"  # this service's name in tokens, logs and event sources
+
+
+class BillingSettings(SuiteSettings):
+    """Settings of billing-api and billing-worker; URLs of databases are ``postgresql://user:password@host:port/name``."""
+
+    service_name: str = AUDIENCE
+    database_url: SecretStr = SecretStr("postgresql://billing_api:dev-password@127.0.0.1:5432/billing")
+    jwks_url: str = "http://127.0.0.1:8001/.well-known/jwks.json"
+    user_api_url: str = "http://127.0.0.1:8001"
+    user_api_token: SecretStr = SecretStr("dev-billing-api-to-user-api")
+    django_secret_key: SecretStr = SecretStr("dev-insecure-django-secret-key")
+    user_api_timeout_seconds: float = 10.0
+
+    def refuse_unsafe(self) -> None:
+        """In production, also stops when no caller has a credential: nobody could call then."""
+        super().refuse_unsafe()
+        if self.is_production and not self.accepted_credentials:
+            raise ConfigurationRefused("ACCEPTED_CREDENTIALS", "the secret is missing")
+
+
+@cache
+def settings() -> BillingSettings:
+    """The settings of this process, read once."""
+    return BillingSettings()
+
+
+def use_migration_role() -> None:
+    """From now on this process works as the owner of the schema (MIGRATION_DATABASE_URL or its _FILE).
+
+    Raises ConfigurationRefused when neither is set: the service's own role may not change tables.
+    """
+    path = os.environ.get("MIGRATION_DATABASE_URL_FILE")
+    url = Path(path).read_text().strip() if path else os.environ.get("MIGRATION_DATABASE_URL")
+    if not url:
+        raise ConfigurationRefused("MIGRATION_DATABASE_URL", "it is needed to migrate")
+    os.environ.pop("DATABASE_URL_FILE", None)
+    os.environ["DATABASE_URL"] = url
+    settings.cache_clear()

@@ -20,11 +20,11 @@ class Stack:
 
     @classmethod
     def from_environment(cls) -> Stack:
-        """Reads STACK_URLS, OPERATOR_TOKENS and DEMO_LOGINS (JSON), as ``make demo`` sets them."""
+        """Reads what ``make demo`` sets (JSON)."""
         return cls(
-            json.loads(os.environ["STACK_URLS"]),
-            json.loads(os.environ["OPERATOR_TOKENS"]),
-            json.loads(os.environ["DEMO_LOGINS"]),
+            json.loads(os.environ["CINEMA_URLS"]),
+            json.loads(os.environ["CINEMA_OPERATOR_TOKENS"]),
+            json.loads(os.environ["CINEMA_DEMO_LOGINS"]),
         )
 
     async def operator_get(self, service: str, path: str, **params: str) -> dict[str, Any]:

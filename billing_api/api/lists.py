@@ -1,0 +1,52 @@
+"""Pages of a queryset by a keyset cursor: newest first, stable while rows are added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
+
+from shared.errors import AppError, Kind
+from shared.pagination import decode_cursor, page
+
+Row = TypeVar("Row", bound=Model)
+
+
+def newest_first(
+    rows: QuerySet[Row],
+    moment: str,
+    query: Mapping[str, Any],
+    render: Callable[[Iterable[Row]], Any],
+) -> dict[str, Any]:
+    """``{"items", "next_cursor"}`` ordered by (``moment``, id) descending; ``query`` is a checked PageQuery.
+
+    Raises AppError ``cursor-invalid`` (400).
+    """
+    if query["cursor"] is not None:
+        before, last_id = _key(query["cursor"])
+        rows = rows.filter(Q(**{f"{moment}__lt": before}) | Q(**{moment: before, "id__lt": last_id}))
+    limit = query["limit"]
+    fetched = list(rows.order_by(f"-{moment}", "-id")[: limit + 1])
+
+    def key(row: Row) -> tuple[str, str]:
+        value: Any = row
+        for part in moment.split("__"):
+            value = getattr(value, part)
+        return value.isoformat(), str(row.pk)
+
+    shown, following = page(fetched, limit, key)
+    return {"items": render(shown), "next_cursor": following}
+
+
+def _key(cursor: str) -> tuple[datetime, UUID]:
+    moment, identity = decode_cursor(cursor, str, str)
+    try:
+        found = datetime.fromisoformat(moment), UUID(identity)
+    except ValueError as error:
+        raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.") from error
+    if found[0].tzinfo is None:
+        raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.")
+    return found

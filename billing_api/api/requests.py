@@ -1,0 +1,114 @@
+"""What callers may send: bodies and queries, checked before any command sees them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from rest_framework import serializers
+
+from billing_api.api.fields import MoneyInput, StrictBoolean, StrictInteger, TimeZoneField
+from shared.errors import AppError, Kind
+from shared.pagination import DEFAULT_LIMIT, MAX_LIMIT
+
+Form = TypeVar("Form", bound=serializers.Serializer[Any])
+_MAX_SEQUENCE = 2**53
+
+
+def read(form: type[Form], data: Any, place: str = "body") -> dict[str, Any]:
+    """The checked values. Raises AppError ``invalid-request`` (422) naming the fields, never values."""
+    filled = form(data=data)
+    if filled.is_valid():
+        return dict(filled.validated_data)
+    from billing_api.api.problems import flatten
+
+    fields = [{"field": field, "message": message} for field, message in flatten(place, filled.errors)]
+    words = "Some fields are not as they should be."
+    raise AppError("invalid-request", Kind.INVALID, words, extra={"errors": fields})
+
+
+class CustomerInput(serializers.Serializer[Any]):
+    """``CustomerSnapshot``: how UserAPI knows the customer now; the newer sequence wins."""
+
+    user_id = serializers.UUIDField()
+    sequence = StrictInteger(min_value=0, max_value=_MAX_SEQUENCE)
+    locale = serializers.RegexField(r"^[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?$", max_length=16)
+    time_zone = TimeZoneField(max_length=64)
+    email_hash = serializers.CharField(max_length=128)
+    email = serializers.EmailField(max_length=320)
+    document_name = serializers.CharField(max_length=255, allow_blank=True, default="")
+
+
+class QuoteInput(serializers.Serializer[Any]):
+    """What a price is asked for."""
+
+    customer = CustomerInput()
+    product_id = serializers.UUIDField()
+    price_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    promo_code = serializers.CharField(max_length=64, required=False, allow_null=True, default=None)
+
+
+class StartInput(QuoteInput):
+    """A purchase; ``expected_amount`` guards against a price that changed meanwhile."""
+
+    expected_amount = MoneyInput(required=False, allow_null=True, default=None)
+
+
+class CancelInput(serializers.Serializer[Any]):
+    """When a subscription is to end, and whether unused days are paid back."""
+
+    mode = serializers.ChoiceField(["period_end", "now"], default="period_end")
+    refund_unused = StrictBoolean(default=False)
+
+
+class NothingInput(serializers.Serializer[Any]):
+    """No fields."""
+
+
+class CancellationInput(serializers.Serializer[Any]):
+    """A payment as PayAPI shows it now."""
+
+    user_id = serializers.UUIDField()
+    invoice_id = serializers.UUIDField(allow_null=True)
+    status = serializers.CharField(max_length=24)
+    captured = MoneyInput()
+    refunded = MoneyInput()
+
+
+class BillingRunInput(serializers.Serializer[Any]):
+    """For which moment to bill (now when absent), and whether to write anything."""
+
+    as_of = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    dry_run = StrictBoolean(default=False)
+
+
+class PageQuery(serializers.Serializer[Any]):
+    """A place in a list. ``limit`` above the maximum is cut to it."""
+
+    cursor = serializers.CharField(required=False, default=None, max_length=512)
+    limit = serializers.IntegerField(required=False, default=DEFAULT_LIMIT, min_value=1)
+
+    def validate_limit(self, value: int) -> int:
+        return min(value, MAX_LIMIT)
+
+
+class OfUserQuery(PageQuery):
+    """A list of one user's, or of everybody's."""
+
+    user_id = serializers.UUIDField(required=False, default=None)
+
+
+class InvoicesQuery(OfUserQuery):
+    status = serializers.ChoiceField(
+        ["draft", "open", "paid", "void", "uncollectible"], required=False, default=None
+    )
+
+
+class StatementQuery(serializers.Serializer[Any]):
+    """Days in the account's zone, both included; the format."""
+
+    to = serializers.DateField(required=False, default=None)
+    format = serializers.ChoiceField(["json"], required=False, default="json")
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is a word of Python's own.
+        return {"from": serializers.DateField(required=False, default=None), **super().get_fields()}

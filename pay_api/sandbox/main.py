@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from pay_api.sandbox import console
+from pay_api.sandbox import console, description
 from pay_api.sandbox.acs import acs_page
 from pay_api.sandbox.gate import CONNECTION, Gate, HungUp
 from pay_api.sandbox.pages import transactions_page
@@ -68,6 +68,8 @@ def create_app(settings: SandboxSettings | None = None, clock: Clock | None = No
             Route("/faults", console.read_faults, methods=["GET"]),
             Route("/faults", console.add_fault, methods=["POST"]),
             Route("/faults", console.clear_faults, methods=["DELETE"]),
+            Route("/docs", description.docs, methods=["GET"]),
+            Route("/openapi.json", description.openapi, methods=["GET"]),
             Route("/healthz", console.healthz, methods=["GET"]),
             Route("/readyz", console.readyz, methods=["GET"]),
             Route("/metrics", console.exposition, methods=["GET"]),

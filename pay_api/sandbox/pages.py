@@ -37,7 +37,7 @@ def render(
     """A page without scripts; forms may go to this service and to ``form_action`` alone."""
     nonce = secrets.token_urlsafe(16)
     policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; "
+        f"default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; "
         f"form-action 'self' {form_action}".rstrip()
         + f"; frame-ancestors {frame_ancestors}"
     )

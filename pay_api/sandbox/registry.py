@@ -35,3 +35,8 @@ def method_of(path: str) -> tuple[str, Method] | None:
     name = path.strip("/").lower()
     function = _METHODS.get(name)
     return (name, function) if function is not None else None
+
+
+def registered() -> dict[str, Method]:
+    """Every method by its path without the leading slash."""
+    return dict(_METHODS)

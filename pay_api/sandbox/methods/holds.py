@@ -9,13 +9,14 @@ from pay_api.sandbox.terminal import Call
 
 @answers("payments/confirm")
 async def confirm(call: Call) -> Answer:
+    """Captures a hold, whole or in part."""
     transaction = call.transaction()
-    transaction_amount = call.parameters.amount(transaction.currency)
-    call.capture(transaction, transaction_amount.minor)
+    call.capture(transaction, call.parameters.amount(transaction.currency).minor)
     return done()
 
 
 @answers("payments/void")
 async def void(call: Call) -> Answer:
+    """Releases a hold that is not confirmed."""
     call.void(call.transaction())
     return done()

@@ -30,6 +30,7 @@ def _found(call: Call, transaction: Transaction) -> Answer:
 
 @answers("payments/get")
 async def get(call: Call) -> Answer:
+    """One operation by its id, in whatever state it is."""
     return _found(call, call.transaction())
 
 

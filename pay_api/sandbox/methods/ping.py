@@ -11,4 +11,5 @@ from pay_api.sandbox.terminal import Call
 
 @answers("test")
 async def ping(call: Call) -> Answer:
+    """Tells that the credentials are right."""
     return {"Success": True, "Message": str(uuid4())}

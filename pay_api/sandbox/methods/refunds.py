@@ -16,6 +16,7 @@ REFUNDABLE: Final = timedelta(days=365)
 
 @answers("payments/refund")
 async def refund(call: Call) -> Answer:
+    """Gives back a payment, whole or in part."""
     payment = call.transaction()
     amount = call.parameters.amount(payment.currency)
     if call.terminal.clock.now() - payment.created_at > REFUNDABLE:

@@ -14,6 +14,7 @@ from pay_api.sandbox.transaction import Transaction, TransactionType
 
 @answers("payments/tokens/charge", "payments/tokens/auth")
 async def pay_by_token(call: Call) -> Answer:
+    """Charges or holds by the token of a saved card."""
     read, terminal = call.parameters, call.terminal
     amount = read.amount()
     account_id = read.required_text("AccountId")

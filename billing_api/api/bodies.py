@@ -195,7 +195,7 @@ class ShardBody(serializers.Serializer[Any]):
     """What a shard of a run did."""
 
     invoices = serializers.IntegerField()
-    errors = serializers.IntegerField()
+    errors = serializers.IntegerField()  # type: ignore[assignment]
     skipped = serializers.IntegerField()
 
 
@@ -217,7 +217,7 @@ class InvariantsBody(serializers.Serializer[Any]):
     """All invariants of the Billing database."""
 
     holds = serializers.BooleanField()
-    items = InvariantBody(many=True)  # type: ignore[assignment]
+    items = InvariantBody(many=True)
 
 
 class QuiescenceBody(serializers.Serializer[Any]):

@@ -19,7 +19,9 @@ from shared import correlation, idempotency, problem
 from shared.errors import AppError, conflict, invalid
 
 DATABASE: Final = "billing"
-_LOCK_SQL: Final = "SELECT response_status FROM idempotency_key WHERE id = %s FOR UPDATE"
+# Not a lock of the row: another request with the key must read it at once to be told 'in progress'.
+_TURN_SQL: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+_ANSWERED_SQL: Final = "SELECT response_status IS NOT NULL FROM idempotency_key WHERE id = %s"
 
 Work = Callable[[], tuple[int, Any]]
 
@@ -71,8 +73,9 @@ def _cursor() -> Any:
 def _hold(row_id: UUID) -> None:
     """A run that outlived its lease has no second effect: the later one waits here and is refused."""
     cursor = _cursor()
-    cursor.execute(_LOCK_SQL, [str(row_id)])
-    if cursor.fetchone()[0] is not None:
+    cursor.execute(_TURN_SQL, [str(row_id)])
+    cursor.execute(_ANSWERED_SQL, [str(row_id)])
+    if cursor.fetchone()[0]:
         refusal = conflict("request-in-progress", "The first request with this key has just been answered.")
         refusal.retry_after_seconds = 1
         raise refusal

@@ -1,4 +1,4 @@
-"""The table of processes: what each runs and where it listens; the local stack runs it, tests hold compose to it."""
+"""The table of processes: what each runs and where it listens, for both kinds of stack."""
 
 from __future__ import annotations
 

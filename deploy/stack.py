@@ -1,4 +1,4 @@
-"""The commands behind the Makefile (up, down, urls, logs, time-travel, demo, ...) for either kind of stack."""
+"""The commands behind the Makefile (up, down, urls, logs, demo, ...) for either kind of stack."""
 
 from __future__ import annotations
 

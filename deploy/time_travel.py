@@ -42,8 +42,9 @@ def travel(
 ) -> datetime:
     """Moves the clock by ``days`` and returns the suite's new time once all is quiet.
 
-    ``urls`` as ``make urls`` gives them, ``tokens`` the operator's, by service. Quiet means: all three services
-    say so twice in a row, 1 s apart, and BillingAPI has completed its runs up to the new time. Raises StillBusy.
+    ``urls`` as ``make urls`` gives them, ``tokens`` the operator's, by service. Quiet means: all three
+    services say so twice in a row, 1 s apart, and BillingAPI has completed its runs up to the new time.
+    Raises StillBusy.
     """
     amount = {"days": int(days)} if days == int(days) else {"seconds": int(days * 86_400)}
     moved = _call(f"{urls['user_api']}/internal/v1/time-travel", tokens["user-api"], amount)

@@ -178,13 +178,19 @@ class Supervisor:
             stop(pid)
 
     def orphans(self) -> list[int]:
-        """Processes that carry this stack's mark; asked only when no supervisord should be running."""
+        """Processes of this stack; asked only when no supervisord should be running.
+
+        Known by the stack's mark in their environment, or by working in its data folder: Redis and nginx
+        overwrite their environment with their title.
+        """
         mark = f"{MARK}={self._state.id}".encode()
+        data = f"{self._state.data_path}/"
         found = []
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                marked = mark in (entry / "environ").read_bytes().split(b"\0")
+                if marked or str((entry / "cwd").readlink()).startswith(data):
                     found.append(int(entry.name))
         return found

@@ -1,4 +1,4 @@
-"""A process that answers every GET with 200, or ends at once with words in its log; stands in for a service."""
+"""A process that answers every GET with 200, or ends at once with words in its log."""
 
 from __future__ import annotations
 

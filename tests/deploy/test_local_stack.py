@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.ports import free_port
 from deploy.local.programs import start_time
 from deploy.local.stack import LocalStack
 from deploy.local.state import ROOT
-from deploy.processes import BROKER_USERS, PROCESSES, Process
+from deploy.processes import BROKER_USERS, LOCAL_PORTS, PROCESSES, Process
 from deploy.progress import Progress, ServiceFailed
 from deploy.readiness import get
 
@@ -29,7 +31,46 @@ FAKES = tuple(
 )
 
 
+# what the gateway lets through, and how the service behind it is asked
+LET_THROUGH = {
+    "/": "/",
+    "/v1/products": "/v1/products",
+    "/user-api/v1/products": "/v1/products",
+    "/billing-api/v1/me/account": "/v1/me/account",
+    "/pay-api/v1/payments/018f/3ds": "/v1/payments/018f/3ds",
+    "/pay-api/v1/payments/018f/events?token=x": "/v1/payments/018f/events?token=x",
+    "/pay-api/checkout/018f": "/checkout/018f",
+    "/pay-api/docs": "/docs",
+    "/admin/login/": "/admin/login/",
+    "/admin/static/admin.css": "/admin/static/admin.css",
+}
+KEPT_BACK = (
+    "/internal/v1/time-travel",
+    "/metrics",
+    "/user-api/metrics",
+    "/user-api/internal/v1/time-travel",
+    "/user-api//internal/v1/time-travel",
+    "/user-api/%69nternal/v1/time-travel",
+    "/user-api/x/../internal/v1/time-travel",
+    "/billing-api/internal/v1/billing-runs",
+    "/admin/metrics",
+    "/pay-api/v1/payments",
+    "/pay-api/v1/payments/018f",
+    "/pay-api/v1/payments/018f/refunds",
+    "/pay-api/v1/customers/018f/payment-methods",
+    "/pay-api/metrics",
+)
+
+
 def stack_at(root: Path, processes: tuple[Process, ...] = FAKES) -> LocalStack:
+    """A stack on ports of its own, so that tests and a developer's stack do not meet."""
+    ports = root / ".stack" / "ports.json"
+    if not ports.exists():
+        ports.parent.mkdir(mode=0o700, exist_ok=True)
+        taken: list[int] = []
+        for _ in LOCAL_PORTS:
+            taken.append(free_port(taken))
+        ports.write_text(json.dumps(dict(zip(LOCAL_PORTS, taken, strict=True))))
     return LocalStack(root, processes, migrations=(), catalogue=None, broker=(BROKER_USERS,))
 
 
@@ -48,7 +89,16 @@ def test_comes_up_survives_interruptions_keeps_data_and_goes_away(checkout: Path
     stack.up(Progress())
     ports = stack.state.ports()
     urls = stack.urls()
-    assert get(f"{urls['gateway']}/user-api/v1/products") == (200, "/v1/products prefix=/user-api")
+    for path, asked in LET_THROUGH.items():
+        status, body = get(f"{urls['gateway']}{path}")
+        assert (status, body.split(" ")[0]) == (200, asked)
+    assert get(f"{urls['gateway']}/user-api/v1/products")[1].endswith("prefix=/user-api")
+    for path in KEPT_BACK:
+        status, body = get(f"{urls['gateway']}{path}")
+        assert (status, json.loads(body)["type"]) == (404, "/problems/not-found"), path
+    access_log = (stack.state.data_path / "gateway" / "access.log").read_text()
+    assert "/v1/payments/018f/events" in access_log
+    assert "token=x" not in access_log
     assert {state for _, state, _ in stack.ps()} <= {"RUNNING", "STARTING"}
     assert (checkout / ".stack").stat().st_mode & 0o777 == 0o700
 

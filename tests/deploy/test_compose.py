@@ -1,0 +1,165 @@
+"""What docker-compose.yml promises: hardening, networks, ports, order, the settings of the local stack."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.compose import DEVELOPMENT_PORTS, port_variable
+from deploy.local.databases import DATABASES, urls
+from deploy.local.environment import Addresses, environment
+from deploy.local.servers import PostgresServer
+from deploy.local.state import EDGES, ROOT
+from deploy.processes import CATALOGUE, LOCAL_PORTS, MIGRATIONS, PROCESSES, PUBLISHED_PORTS
+from deploy.rabbitmq.users import PERMISSIONS
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+DEVELOPMENT: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.dev.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if "build" in service]
+ONE_SHOTS = [*(job.name for job in MIGRATIONS), "broker-migrate", CATALOGUE.name]
+SERVERS = [f"{name}-db" for name in DATABASES] + ["redis", "rabbitmq"]
+
+
+def addresses() -> Addresses:
+    secrets = {"postgres": "p", "redis": "p", "link-signing": "p", "token-encryption": "p"}
+    secrets |= {"django:billing": "p", "django:admin": "p", "rabbitmq:owner": "p"}
+    secrets |= {f"rabbitmq:{user}": "p" for user in PERMISSIONS}
+    secrets |= {
+        f"token:{caller}>{callee}": f"{caller}>{callee}" for caller in EDGES for callee in EDGES[caller]
+    }
+    server = PostgresServer(Path("/nowhere"), 5432, "p")
+    passwords = {role: "p" for roles in DATABASES.values() for role in roles}
+    made = {name: urls(server, name, name, passwords) for name in DATABASES}
+    return Addresses(LOCAL_PORTS, secrets, made, Path("/keys"), Path("/logins"))
+
+
+def default(value: str) -> str:
+    """What compose makes of ``${NAME:-default}`` with an empty environment."""
+    pattern = re.compile(r"\$\{[A-Z0-9_]+:?-([^${}]*)\}")
+    while pattern.search(value):
+        value = pattern.sub(r"\1", value)
+    return value
+
+
+def test_every_process_and_one_shot_is_a_service_and_nothing_else_is() -> None:
+    known = {process.name for process in PROCESSES} | set(ONE_SHOTS) | set(SERVERS) | {"gateway"}
+    assert set(SERVICES) == known
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_contained(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["init"] is True
+    assert service["restart"]
+    assert not service.get("privileged")
+    assert service["user"] not in {"", "root", "0"}
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert service["stop_grace_period"]
+    assert service.get("read_only", False) is (name != "rabbitmq")
+    if name not in ONE_SHOTS:
+        assert service["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_run_as_a_number_without_a_name_of_root(name: str) -> None:
+    assert SERVICES[name]["user"] == "10001:10001"
+
+
+def test_published_ports_are_on_loopback_and_exactly_the_documented_ones() -> None:
+    published: dict[str, list[str]] = {n: s["ports"] for n, s in SERVICES.items() if s.get("ports")}
+    everything = [port for ports in published.values() for port in ports]
+    assert all(port.startswith("127.0.0.1:") for port in everything)
+    assert sorted(int(default(port).split(":")[1]) for port in everything) == sorted(PUBLISHED_PORTS.values())
+    variables = {match for port in everything for match in re.findall(r"\$\{([A-Z_]+)", port)}
+    assert variables == {port_variable(name) for name in PUBLISHED_PORTS}
+    assert not any(name in published for name in SERVERS if name != "rabbitmq")
+    extra = {n: default(s["ports"][0]) for n, s in DEVELOPMENT["services"].items()}
+    assert {name: int(port.split(":")[1]) for name, port in extra.items()} == DEVELOPMENT_PORTS
+    assert all(port.startswith("127.0.0.1:") for port in extra.values())
+
+
+def test_three_networks_part_the_gateway_from_the_servers() -> None:
+    assert set(COMPOSE["networks"]) == {"edge", "app", "data"}
+    assert COMPOSE["networks"]["data"]["internal"] is True
+    assert SERVICES["gateway"]["networks"] == ["edge"]
+    for name in SERVERS:
+        assert "edge" not in SERVICES[name]["networks"]
+    for name in (*(f"{database}-db" for database in DATABASES), "redis"):
+        assert SERVICES[name]["networks"] == ["data"]
+
+
+def test_every_one_shot_has_a_dependant_that_waits_for_its_end() -> None:
+    waited = {
+        job
+        for service in SERVICES.values()
+        for job, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert waited == set(ONE_SHOTS)
+
+
+def test_user_api_and_billing_api_never_wait_for_each_other() -> None:
+    def reached(name: str, seen: frozenset[str] = frozenset()) -> set[str]:
+        direct = set(SERVICES[name].get("depends_on", {})) - seen
+        return direct | {far for near in direct for far in reached(near, seen | direct)}
+
+    assert not reached("user-api") & {"billing-api", "billing-worker"}
+    assert not reached("billing-api") & {"user-api", "user-worker"}
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)
+def test_processes_run_the_same_command_and_settings_in_both_stacks(process: Any) -> None:
+    service = SERVICES[process.name]
+    command = " ".join(process.command(PUBLISHED_PORTS.get(process.name, 0), "0.0.0.0"))
+    assert service["command"].strip() == command
+    local = set(environment(addresses(), process.group)) - {"DEMO_LOGINS_FILE"}
+    extra = {"SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT"} | (set() if process.serves else {"HEALTH_PORT"})
+    assert set(service["environment"]) == local | extra
+
+
+def test_credentials_of_every_edge_are_accepted_by_the_callee() -> None:
+    for callee in ("user-api", "pay-api", "billing-api"):
+        accepted = json.loads(default(SERVICES[callee]["environment"]["ACCEPTED_CREDENTIALS"]))
+        assert set(accepted) == {caller for caller in EDGES if callee in EDGES[caller]}
+        setting = f"{callee.upper().replace('-', '_')}_TOKEN"
+        for caller, tokens in accepted.items():
+            for name in (caller, f"{caller}-worker"):
+                if name in SERVICES:
+                    assert default(SERVICES[name]["environment"][setting]) == tokens[0]
+    names = json.loads(default(SERVICES["broker-migrate"]["environment"]["RABBITMQ_PASSWORDS"]))
+    assert set(names) == set(PERMISSIONS)
+
+
+def test_every_secret_default_is_one_production_refuses() -> None:
+    from shared.settings import DEFAULT_MARKS
+
+    text = (ROOT / "docker-compose.yml").read_text()
+    secrets = re.findall(r"\$\{([A-Z_]*(?:PASSWORD|TOKEN|SECRET|SECRET_KEY|_KEY)):-([^}]*)\}", text)
+    assert len(secrets) > 40
+    assert [name for name, value in secrets if not any(mark in value for mark in DEFAULT_MARKS)] == []
+
+
+def test_no_image_is_latest_and_the_dockerfile_is_one() -> None:
+    foreign = {service["image"] for name, service in SERVICES.items() if name not in OURS}
+    assert foreign == {"nginx:1.28", "postgres:17", "redis:8", "rabbitmq:4-management"}
+    assert {SERVICES[name]["build"]["dockerfile"] for name in OURS} == {"deploy/docker/Dockerfile"}
+    assert not (ROOT / "deploy/docker/Dockerfile").read_text().startswith("# syntax")
+
+
+def test_env_example_names_every_variable_with_its_default() -> None:
+    text = (ROOT / "docker-compose.yml").read_text() + (ROOT / "deploy/compose.dev.yml").read_text()
+    used = set(re.findall(r"\$\{([A-Z0-9_]+)", text)) - {"NAME"}
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    shown = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert set(shown) == used
+    for name, value in re.findall(r"\$\{([A-Z0-9_]+):?-([^${}]*)\}", text):
+        if name != "NAME":
+            assert shown[name] == value, name

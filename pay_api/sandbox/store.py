@@ -55,6 +55,7 @@ class Journal:
                     if complete:  # a line cut by a crash never took effect
                         entry = json.loads(line)
                         self._readers[entry["kind"]](entry["record"])
+        self._path.touch(mode=0o600)  # it holds payers' addresses
         self._file = self._path.open("a", encoding="utf-8")
         if not complete:
             self._drop_last_line()

@@ -235,6 +235,7 @@ async def test_state_and_key_outlive_a_restart(open_sandbox: OpenSandbox, tmp_pa
     with files["sandbox_state_file"].open("a") as half:
         half.write('{"kind": "transac')  # cut by a crash
     assert VISA not in files["sandbox_state_file"].read_text()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files.values())
     async with open_sandbox(**files) as sandbox:
         assert sandbox.terminal.key.pem == pem
         assert (await sandbox.ledger())["entries"] == before["entries"]

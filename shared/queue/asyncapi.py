@@ -130,8 +130,8 @@ def document() -> dict[str, Any]:
             "title": "Cinema billing data bus",
             "version": VERSION,
             "description": (
-                "Events of the suite as CloudEvents 1.0 in structured JSON. Every event carries the full state "
-                "of its aggregate and a gap-free aggregatesequence: apply the newest, ignore older ones."
+                "Events of the suite as CloudEvents 1.0 in structured JSON. Every event carries the full "
+                "state of its aggregate and a gap-free aggregatesequence: apply the newest, ignore older."
             ),
         },
         "defaultContentType": CONTENT_TYPE,

@@ -1,0 +1,172 @@
+"""What users and services read: their own rows, in the agreed bodies, page by page."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.ids import new_id
+from tests.billing_api.api import rows
+from tests.billing_api.api.conftest import NOW, Callers
+from tests.billing_api.api.test_problems import problem
+from tests.servers import DatabaseUrls
+
+pytestmark = pytest.mark.usefixtures("billing")
+PRICE = {"amount": 49900, "currency": "RUB"}
+NOTHING = {"amount": 0, "currency": "RUB"}
+
+
+def body(response: Any) -> Any:
+    assert response.status_code == 200, response.content
+    return json.loads(response.content)
+
+
+def test_an_unknown_user_has_a_balance_of_zero(callers: Callers) -> None:
+    assert body(callers.me("/v1/me/account")) == {
+        "user_id": str(callers.user_id),
+        "balance": NOTHING,
+        "currency": "RUB",
+        "time_zone": "Europe/Moscow",
+    }
+    problem(callers.get(f"/internal/v1/accounts/{callers.user_id}"), 404, "account-not-found")
+
+
+def test_prepaid_money_is_above_zero(callers: Callers) -> None:
+    rows.account(callers.user_id, balance_minor=12000)
+    mine = body(callers.me("/v1/me/account"))
+    assert mine["balance"] == {"amount": 12000, "currency": "RUB"}
+    assert body(callers.get(f"/internal/v1/accounts/{callers.user_id}")) == mine
+
+
+def test_an_invoice_as_agreed(callers: Callers) -> None:
+    made = rows.invoice(rows.account(callers.user_id))
+    (line,) = made.lines.all()
+    expected = {
+        "id": str(made.id),
+        "number": "2026-000001",
+        "user_id": str(callers.user_id),
+        "subscription_id": None,
+        "kind": "charge",
+        "status": "open",
+        "collection": "none",
+        "total": PRICE,
+        "vat": {"amount": 8998, "currency": "RUB"},
+        "balance_applied": NOTHING,
+        "paid": NOTHING,
+        "credited": NOTHING,
+        "amount_due": PRICE,
+        "lines": [
+            {
+                "id": str(line.id),
+                "kind": "charge",
+                "description": {"ru": "Базовая", "en": "Basic"},
+                "product_id": str(line.product_id),
+                "price_id": None,
+                "quantity": 1,
+                "list_amount": PRICE,
+                "discount": NOTHING,
+                "net": PRICE,
+                "vat": {"amount": 8998, "currency": "RUB"},
+                "vat_rate_bp": 2200,
+                "period": {"start": "2026-04-11", "end": "2026-05-11"},
+                "steps": [{"step": "list_price", "amount_minor": 49900}],
+            }
+        ],
+        "issued_at": "2026-04-11T09:00:00Z",
+        "due_at": "2026-04-12T09:00:00Z",
+        "paid_at": None,
+    }
+    assert body(callers.me(f"/v1/me/invoices/{made.id}")) == expected
+    assert body(callers.me("/v1/me/invoices")) == {"items": [expected], "next_cursor": None}
+    assert body(callers.get(f"/internal/v1/invoices/{made.id}")) == expected
+
+
+def test_somebody_elses_rows_do_not_exist(callers: Callers) -> None:
+    other = rows.account(new_id())
+    made = rows.invoice(other)
+    rows.payment(other, made)
+    problem(callers.me(f"/v1/me/invoices/{made.id}"), 404, "invoice-not-found")
+    for path in ("invoices", "charges", "payments"):
+        assert body(callers.me(f"/v1/me/{path}")) == {"items": [], "next_cursor": None}
+
+
+def test_a_draft_is_nobodys_business(callers: Callers) -> None:
+    made = rows.invoice(rows.account(callers.user_id), status="draft")
+    problem(callers.me(f"/v1/me/invoices/{made.id}"), 404, "invoice-not-found")
+    assert body(callers.me("/v1/me/charges"))["items"] == []
+
+
+def test_pages_tile_while_rows_are_added(callers: Callers) -> None:
+    of = rows.account(callers.user_id)
+    # Two of one moment: the id decides.
+    made = [rows.invoice(of, n, issued_at=NOW + timedelta(minutes=n // 2)) for n in range(1, 8)]
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = body(callers.me(f"/v1/me/invoices?limit=3{cursor}"))
+        seen += [item["number"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+        rows.invoice(of, 100 + len(seen), issued_at=NOW + timedelta(hours=1))
+    assert seen == [invoice.number for invoice in reversed(made)]
+
+
+@pytest.mark.parametrize("cursor", ["x", "WyIyMDI2Il0", "WzEsMl0", "WyJhIiwiYiJd", "%D0%B0"])
+def test_a_cursor_of_another_list_is_refused(callers: Callers, cursor: str) -> None:
+    problem(callers.me(f"/v1/me/invoices?cursor={cursor}"), 400, "cursor-invalid")
+
+
+def test_a_limit_is_capped(callers: Callers) -> None:
+    of = rows.account(callers.user_id)
+    for number in range(1, 103):
+        rows.invoice(of, number)
+    assert len(body(callers.me("/v1/me/invoices?limit=5000"))["items"]) == 100
+    assert len(body(callers.me("/v1/me/invoices"))["items"]) == 20
+
+
+def test_charges_and_payments(callers: Callers) -> None:
+    of = rows.account(callers.user_id)
+    made = rows.invoice(of)
+    paid = rows.payment(of, made)
+    (charge,) = body(callers.me("/v1/me/charges"))["items"]
+    assert charge["net"] == PRICE
+    assert (charge["invoice_id"], charge["invoice_number"]) == (str(made.id), "2026-000001")
+    assert charge["charged_at"] == "2026-04-11T09:00:00Z"
+    (payment,) = body(callers.me("/v1/me/payments"))["items"]
+    assert (payment["id"], payment["invoice_id"]) == (str(paid.id), str(made.id))
+    assert (payment["captured"], payment["refunded"]) == (PRICE, NOTHING)
+
+
+def test_services_filter_by_user_and_status(callers: Callers) -> None:
+    first, second = rows.account(callers.user_id), rows.account(new_id())
+    rows.invoice(first, 1)
+    rows.invoice(first, 2, status="paid", amount_due_minor=0, paid_minor=49900)
+    rows.invoice(second, 3)
+
+    def numbers(query: str) -> list[str]:
+        return [item["number"][-1] for item in body(callers.get(f"/internal/v1/invoices{query}"))["items"]]
+
+    assert sorted(numbers("")) == ["1", "2", "3"]
+    assert sorted(numbers(f"?user_id={callers.user_id}")) == ["1", "2"]
+    assert numbers(f"?user_id={callers.user_id}&status=paid") == ["2"]
+    assert numbers(f"?user_id={UUID(int=1)}") == []
+
+
+def test_quiescence_counts_what_is_under_way(callers: Callers, billing: DatabaseUrls) -> None:
+    from billing_api.billing_service.models import OutgoingOrder, RunTick
+
+    RunTick.objects.create(kind="billing", as_of=NOW, finished_at=NOW)
+    quiet = body(callers.get("/internal/v1/quiescence"))
+    assert quiet["quiet"] is True
+    assert quiet["ticks"] == {"billing": "2026-04-11T09:00:00Z"}
+    OutgoingOrder.objects.create(
+        account=rows.account(callers.user_id), kind="refund", state="pending", next_try_at=NOW, created_at=NOW
+    )
+    busy = body(callers.get("/internal/v1/quiescence"))
+    assert busy["quiet"] is False
+    assert busy["pending"] == {name: int(name == "orders") for name in quiet["pending"]}

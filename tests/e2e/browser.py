@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
@@ -10,28 +11,30 @@ import httpx
 from tests.e2e.transcript import StoryBroken, Transcript
 
 
+@dataclass
+class _Form:
+    """A form of a page: where it goes, its fields, and its buttons by id."""
+
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+    buttons: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+
 class _Forms(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.forms: list[dict[str, object]] = []
+        self.forms: list[_Form] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.forms.append(
-                {
-                    "action": given.get("action", ""),
-                    "method": given.get("method", "get"),
-                    "fields": {},
-                    "buttons": [],
-                }
-            )
+            self.forms.append(_Form(given.get("action", "")))
         elif tag in ("input", "button") and self.forms and given.get("name"):
             form = self.forms[-1]
-            if given.get("type") == "submit" or tag == "button":
-                form["buttons"].append((given["name"], given.get("value", "")))  # type: ignore[attr-defined]
+            if tag == "button" or given.get("type") == "submit":
+                form.buttons[given.get("id", "")] = (given["name"], given.get("value", ""))
             else:
-                form["fields"][given["name"]] = given.get("value", "")  # type: ignore[index]
+                form.fields[given["name"]] = given.get("value", "")
 
 
 class Browser:
@@ -45,21 +48,19 @@ class Browser:
     async def open(self, url: str) -> httpx.Response:
         return self._shown("GET", await self._http.get(url))
 
-    async def submit(self, page: httpx.Response, button: str | None = None) -> httpx.Response:
-        """Sends the page's form; ``button`` is part of the value of the button to press."""
+    async def submit(self, page: httpx.Response, button_id: str | None = None) -> httpx.Response:
+        """Sends the page's form: the first, or the one with the button of this id, pressed."""
         parser = _Forms()
         parser.feed(page.text)
-        if not parser.forms:
-            raise StoryBroken(f"no form on {page.url.path}: {page.text[:200]}")
-        form = parser.forms[0]
-        for candidate in parser.forms:
-            if button and any(button in value for _, value in candidate["buttons"]):  # type: ignore[attr-defined]
-                form = candidate
-        data: dict[str, str] = dict(form["fields"])  # type: ignore[call-overload]
-        if button:
-            data.update(dict(b for b in form["buttons"] if button in b[1]))  # type: ignore[attr-defined]
-        action = urljoin(str(page.url), str(form["action"]))
-        return self._shown("POST", await self._http.post(action, data=data))
+        forms = [form for form in parser.forms if button_id is None or button_id in form.buttons]
+        if not forms:
+            raise StoryBroken(f"no such form on {page.url.path}: {page.text[:200]}")
+        form = forms[0]
+        data = dict(form.fields)
+        if button_id is not None:
+            name, value = form.buttons[button_id]
+            data[name] = value
+        return self._shown("POST", await self._http.post(urljoin(str(page.url), form.action), data=data))
 
     def _shown(self, method: str, response: httpx.Response) -> httpx.Response:
         first = response.history[0] if response.history else response

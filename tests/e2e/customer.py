@@ -85,7 +85,7 @@ class Customer:
         """What the browser's script makes of a card: a cryptogram under the provider's public key."""
         sandbox = self.stack.urls["cloudpayments_sandbox"]
         key = (await self._http.get(f"{sandbox}/payments/publickey")).json()
-        packet = make_packet(key["Pem"], str(key["Version"]), "pk_cinema_sandbox", number, 12, 2029, "123")
+        packet = make_packet(key["Pem"], int(key["Version"]), "pk_cinema_sandbox", number, 12, 2029, "123")
         return {
             "kind": "card_cryptogram",
             "card_cryptogram": packet,

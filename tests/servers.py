@@ -240,7 +240,9 @@ def _run_migration(command: list[str], made: DatabaseUrls, environment: Mapping[
         command[0] = sys.executable
     elif (script := Path(sys.executable).with_name(command[0])).exists():
         command[0] = str(script)
-    settings = os.environ | {"APP_ENV": "test"} | made.environment() | dict(environment)
+    settings = (
+        os.environ | {"APP_ENV": "test", "PYTHONPATH": str(ROOT)} | made.environment() | dict(environment)
+    )
     done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         output = (done.stdout + done.stderr)[-4000:]

@@ -1,4 +1,4 @@
-"""Asks this container's own /readyz; exit code 0 when it answers 200. Standard library only: it starts fast."""
+"""Asks this container's own /readyz; exit code 0 when it answers 200. Standard library only."""
 
 import http.client
 import sys

@@ -105,7 +105,12 @@ class LocalStack:
     def _settings(self, at: Addresses, name: str, process: Process | OneShot) -> dict[str, str]:
         passed = _dotenv(self._root) | dict(os.environ)
         values = environment(at, process.group) | {key: passed[key] for key in PASSED_ON if passed.get(key)}
-        values |= {"SERVICE_NAME": name, "PYTHONUNBUFFERED": "1", MARK: self.state.id}
+        values |= {
+            "SERVICE_NAME": name,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(self._root),
+            MARK: self.state.id,
+        }
         if isinstance(process, Process) and not process.serves:
             values["HEALTH_PORT"] = str(at.ports[name])
         return values

@@ -1,0 +1,131 @@
+"""BillingAPI as UserAPI calls it: paths, bodies and the shape of its answers (docs/contracts.md, 3)."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeVar
+from uuid import UUID
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.money import Money
+from shared.queue.messages.invoices import InvoiceStatus, SubscriptionStatus
+from shared.service_client import NoAnswer, ServiceClient
+
+TIMEOUT_SECONDS: Final = 2.0
+
+View = TypeVar("View", bound=BaseModel)
+
+
+class SubscriptionView(BaseModel):
+    """A subscription or one-time purchase; unknown members are kept and passed on."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: UUID
+    user_id: UUID
+    kind: Literal["recurring", "one_time"]
+    product_id: UUID
+    price_id: UUID
+    status: SubscriptionStatus
+
+
+class InvoiceLineView(BaseModel):
+    """One line; ``net`` is what it costs after discounts, VAT included."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    description: dict[str, str]
+    quantity: int = 1
+    net: Money
+    vat_rate_bp: int
+
+
+class InvoiceView(BaseModel):
+    """An invoice; ``amount_due`` is what is left to pay."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    id: UUID
+    number: str
+    user_id: UUID
+    subscription_id: UUID | None
+    status: InvoiceStatus
+    total: Money
+    amount_due: Money
+    lines: list[InvoiceLineView]
+
+
+class Started(BaseModel):
+    """The answer to starting a subscription: its invoice is open, or paid already when it is of 0."""
+
+    model_config = ConfigDict(frozen=True)
+
+    subscription: SubscriptionView
+    invoice: InvoiceView | None
+
+
+class Cancellation(BaseModel):
+    """What BillingAPI decided about cancelling a payment; ``cancellation_id`` is PayAPI's key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cancellation_id: UUID
+    action: Literal["void", "refund"]
+    amount: Money
+
+
+class BillingApi:
+    """Raises AppError with BillingAPI's own code for a refusal and NoAnswer when the outcome is not known."""
+
+    def __init__(self, base_url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._client = ServiceClient(
+            "billing-api", base_url, token, timeout_seconds=TIMEOUT_SECONDS, transport=transport
+        )
+
+    async def quote(self, body: dict[str, Any]) -> dict[str, Any]:
+        return await self._client.call("POST", "/internal/v1/quotes", json=body)
+
+    async def start_subscription(self, body: dict[str, Any], key: UUID) -> Started:
+        path = "/internal/v1/subscriptions"
+        return self._as(Started, await self._client.call("POST", path, json=body, idempotency_key=key))
+
+    async def abandon_subscription(self, subscription_id: UUID, key: UUID) -> None:
+        """Ends an incomplete subscription whose invoice PayAPI has closed."""
+        path = f"/internal/v1/subscriptions/{subscription_id}/abandon"
+        await self._client.call("POST", path, json={}, idempotency_key=key)
+
+    async def command_subscription(
+        self, subscription_id: UUID, command: str, body: dict[str, Any], key: UUID
+    ) -> dict[str, Any]:
+        """``cancel`` or ``reactivate``; the answer holds ``subscription``."""
+        path = f"/internal/v1/subscriptions/{subscription_id}/{command}"
+        return await self._client.call("POST", path, json=body, idempotency_key=key)
+
+    async def list_subscriptions(self, params: dict[str, str | int]) -> dict[str, Any]:
+        return await self._client.call("GET", "/internal/v1/subscriptions", params=params)
+
+    async def get_subscription(self, subscription_id: UUID) -> SubscriptionView:
+        path = f"/internal/v1/subscriptions/{subscription_id}"
+        return self._as(SubscriptionView, await self._client.call("GET", path))
+
+    async def get_invoice(self, invoice_id: UUID) -> InvoiceView:
+        return self._as(InvoiceView, await self._client.call("GET", f"/internal/v1/invoices/{invoice_id}"))
+
+    async def open_invoices(self, user_id: UUID) -> list[InvoiceView]:
+        params: dict[str, str | int] = {"user_id": str(user_id), "status": "open"}
+        answer = await self._client.call("GET", "/internal/v1/invoices", params=params)
+        return [self._as(InvoiceView, item) for item in answer.get("items", [])]
+
+    async def decide_cancellation(self, payment_id: UUID, body: dict[str, Any], key: UUID) -> Cancellation:
+        path = f"/internal/v1/payments/{payment_id}/cancellations"
+        return self._as(Cancellation, await self._client.call("POST", path, json=body, idempotency_key=key))
+
+    def _as(self, view: type[View], answer: Any) -> View:
+        try:
+            return view.model_validate(answer)
+        except ValidationError as error:
+            raise NoAnswer("billing-api", "an answer of another shape") from error
+
+    async def aclose(self) -> None:
+        await self._client.aclose()

@@ -1,0 +1,61 @@
+"""Moves a consent to another saved method and tries the subscription's open invoices with it at once."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from shared import logs
+from shared.errors import AppError, conflict, not_found
+from shared.ids import new_id
+from user_api.clients.billing_api import InvoiceView
+from user_api.user_service import consents
+from user_api.user_service.collect_payment import Collection, collect_payment
+from user_api.user_service.commerce import Commerce
+from user_api.user_service.commerce_models import RecurringPayment
+from user_api.user_service.customer import load_customer
+from user_api.user_service.start_payment import SavedMethod, describe, receipt_of, require_method
+
+log = logs.logger(__name__)
+
+
+async def change_recurring_payment(
+    commerce: Commerce, user_id: UUID, recurring_payment_id: UUID, payment_method_id: UUID
+) -> RecurringPayment:
+    """Raises ``recurring-payment-not-found``, ``recurring-payment-not-active`` (409),
+    ``payment-method-not-found``.
+
+    A retry that cannot begin now is left to the next collection run; it does not undo the change.
+    """
+    async with commerce.sessions.begin() as session:
+        row = await session.get(RecurringPayment, recurring_payment_id)
+        if row is None or row.user_id != user_id:
+            raise not_found("recurring-payment")
+        await consents.lock_of_subscription(session, row.subscription_id)
+        await require_method(session, user_id, SavedMethod(payment_method_id))
+        if row.status != "active":
+            raise conflict("recurring-payment-not-active", "Only an active recurring payment can be changed.")
+        row.payment_method_id = payment_method_id
+    await _retry_open_invoices(commerce, row)
+    return row
+
+
+async def _retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> None:
+    try:
+        customer = await load_customer(commerce.sessions, consent.user_id)
+        for invoice in await commerce.billing_api.open_invoices(consent.user_id):
+            if invoice.subscription_id == consent.subscription_id and invoice.amount_due.amount > 0:
+                await collect_payment(commerce, _collection(invoice, consent, customer.locale))
+    except AppError as error:
+        log.info("retry-left-to-collection", subscription_id=str(consent.subscription_id), code=error.code)
+
+
+def _collection(invoice: InvoiceView, consent: RecurringPayment, locale: str) -> Collection:
+    return Collection(
+        payment_id=new_id(),
+        user_id=consent.user_id,
+        subscription_id=consent.subscription_id,
+        invoice_id=invoice.id,
+        amount=invoice.amount_due,
+        description=describe(invoice, locale),
+        receipt=receipt_of(invoice, locale),
+    )

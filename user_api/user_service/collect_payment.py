@@ -1,0 +1,115 @@
+"""Collects a due invoice for BillingAPI (A12): only with a consent and a method that hold at this moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.errors import AppError, Kind, conflict, invalid
+from shared.money import Money
+from user_api.clients.pay_api import PaymentView
+from user_api.user_service import consents, payment_copy
+from user_api.user_service.commerce import Commerce
+from user_api.user_service.commerce_models import Payment, PaymentMethod
+from user_api.user_service.customer import load_customer
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What BillingAPI asks to be charged; ``payment_id`` is its collection attempt and every hop's key."""
+
+    payment_id: UUID
+    user_id: UUID
+    subscription_id: UUID
+    invoice_id: UUID
+    amount: Money
+    description: str
+    receipt: dict[str, Any]
+
+
+async def collect_payment(commerce: Commerce, collection: Collection) -> PaymentView:
+    """Commits the intent under the consent's lock, then passes the same key on; the outcome comes by event.
+
+    Raises ``no-consent`` and ``no-method`` (409, final), PayAPI's refusals, and NoAnswer when it is not
+    known whether PayAPI took it: the same key resumes. A payment PayAPI knows is never judged again.
+    """
+    method_id, is_known = await _commit_intent(commerce, collection)
+    if is_known:
+        return await commerce.pay_api.get_payment(collection.payment_id)
+    customer = await load_customer(commerce.sessions, collection.user_id)
+    body: dict[str, Any] = {
+        "payment_id": str(collection.payment_id),
+        "invoice_id": str(collection.invoice_id),
+        "user_id": str(collection.user_id),
+        "amount": collection.amount.as_json(),
+        "description": collection.description,
+        "initiator": "merchant",
+        "method": {"kind": "saved_method", "payment_method_id": str(method_id)},
+        "payer": {"email": customer.email, "locale": customer.locale},
+        "receipt": collection.receipt,
+    }
+    try:
+        view = await commerce.pay_api.start_payment(collection.payment_id, body, None)
+    except AppError as error:
+        if error.kind not in (Kind.UNAVAILABLE, Kind.TOO_MANY) and error.code != "request-in-progress":
+            await _withdraw_intent(commerce, collection.payment_id)
+        raise
+    async with commerce.sessions.begin() as session:
+        await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
+    return view
+
+
+async def _commit_intent(commerce: Commerce, collection: Collection) -> tuple[UUID, bool]:
+    """The method to charge, and whether PayAPI has the payment already."""
+    now = commerce.clock.now()
+    async with commerce.sessions.begin() as session:
+        held = await consents.lock_of_subscription(session, collection.subscription_id)
+        known = await payment_copy.lock(session, collection.payment_id)
+        if known is not None and (
+            known.invoice_id != collection.invoice_id or known.user_id != collection.user_id
+        ):
+            raise invalid("idempotency-key-reused", "This key was used with another request.")
+        if known is not None and known.known_at is not None and known.method_id is not None:
+            return known.method_id, True
+        active = next((row for row in held if row.status == "active"), None)
+        if active is None or active.user_id != collection.user_id:
+            raise conflict("no-consent", "There is no consent to charge this subscription automatically.")
+        method_id = await _usable_method(session, active.payment_method_id)
+        await session.execute(
+            insert(Payment)
+            .values(
+                id=collection.payment_id,
+                user_id=collection.user_id,
+                invoice_id=collection.invoice_id,
+                subscription_id=collection.subscription_id,
+                initiator="merchant",
+                method_id=method_id,
+                status="created",
+                currency=collection.amount.currency,
+                amount_minor=collection.amount.amount,
+                captured_minor=0,
+                refunded_minor=0,
+                created_at=now,
+                updated_at=now,
+            )
+            .on_conflict_do_nothing(index_elements=[Payment.id])
+        )
+    # A run that broke off before PayAPI answered goes on with the method it had chosen: same key, same body.
+    return (known.method_id if known is not None and known.method_id else method_id), False
+
+
+async def _usable_method(session: AsyncSession, payment_method_id: UUID | None) -> UUID:
+    method = await session.get(PaymentMethod, payment_method_id) if payment_method_id else None
+    if method is None or method.detached_at is not None:
+        raise conflict("no-method", "The saved method of this subscription cannot be charged any more.")
+    return method.id
+
+
+async def _withdraw_intent(commerce: Commerce, payment_id: UUID) -> None:
+    async with commerce.sessions.begin() as session:
+        await session.execute(delete(Payment).where(Payment.id == payment_id, Payment.known_at.is_(None)))

@@ -1,0 +1,41 @@
+"""Detaches a saved card: its consents end first, then PayAPI forgets it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from shared.errors import AppError, Kind, not_found
+from user_api.user_service import consents
+from user_api.user_service.commerce import Commerce
+from user_api.user_service.commerce_models import PaymentMethod, RecurringPayment
+from user_api.user_service.revoke_recurring_payment import close_queued_charges
+
+
+async def detach_method(commerce: Commerce, user_id: UUID, payment_method_id: UUID) -> None:
+    """Repeatable. Raises ``payment-method-not-found`` and PayAPI's refusals.
+
+    From the first commit on nothing is charged to the card, whether or not PayAPI could be told yet.
+    """
+    now = commerce.clock.now()
+    async with commerce.sessions.begin() as session:
+        # Consents before the method: the order in which a collection takes their locks.
+        method = await session.get(PaymentMethod, payment_method_id)
+        if method is None or method.user_id != user_id:
+            raise not_found("payment-method")
+        await consents.revoke_of_method(session, payment_method_id, "method-detached", now)
+        method.detached_at = method.detached_at or now
+        charged = await session.scalars(
+            select(RecurringPayment.subscription_id)
+            .where(RecurringPayment.payment_method_id == payment_method_id)
+            .distinct()
+        )
+        subscription_ids = charged.all()
+    if subscription_ids:
+        await close_queued_charges(commerce, subscription_ids)
+    try:
+        await commerce.pay_api.detach_method(user_id, payment_method_id)
+    except AppError as error:
+        if error.kind is not Kind.NOT_FOUND:  # unknown there: detached already
+            raise

@@ -1,0 +1,234 @@
+"""Pays an invoice through PayAPI: intent and consent committed first, then the call, then its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.errors import AppError, Kind, invalid, not_found
+from shared.ids import new_id
+from shared.money import Money, allocate
+from user_api.clients.billing_api import InvoiceView
+from user_api.clients.pay_api import PaymentView
+from user_api.user_service import consents, payment_copy
+from user_api.user_service.commerce import Commerce
+from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment
+from user_api.user_service.consents import Consent
+from user_api.user_service.customer import Customer
+
+# PayAPI's "the same request is still being worked on": the payment may well come to be.
+_STILL_RUNNING: Final = "request-in-progress"
+
+
+@dataclass(frozen=True, slots=True)
+class CardCryptogram:
+    """A card typed in by the user, encrypted for the provider; it is never stored nor logged."""
+
+    cryptogram: SecretStr
+    cardholder_name: str | None
+    save_method: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SavedMethod:
+    """A card the user saved before."""
+
+    payment_method_id: UUID
+
+
+Method = CardCryptogram | SavedMethod
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentWish:
+    """How the user wants to pay. ``return_url`` has been checked; ``ip`` is the payer's address."""
+
+    method: Method
+    consent: Consent | None
+    return_url: str | None
+    ip: str | None
+    locale: str
+
+
+def refuse_useless_consent(wish: PaymentWish) -> None:
+    """A consent can only be carried out with a card that stays; raises ``consent-needs-saved-method``."""
+    if wish.consent and isinstance(wish.method, CardCryptogram) and not wish.method.save_method:
+        raise invalid(
+            "consent-needs-saved-method", "Automatic charges need a saved card: set save_method to true."
+        )
+
+
+async def require_method(session: AsyncSession, user_id: UUID, method: Method) -> None:
+    """Raises ``payment-method-not-found`` unless a saved method is the user's own and attached."""
+    if isinstance(method, SavedMethod):
+        row = await session.get(PaymentMethod, method.payment_method_id)
+        if row is None or row.user_id != user_id or row.detached_at is not None:
+            raise not_found("payment-method")
+
+
+async def find_request(session: AsyncSession, request_id: UUID) -> Payment | None:
+    """The payment an earlier run of the same Idempotency-Key began."""
+    return await session.scalar(select(Payment).where(Payment.request_id == request_id))
+
+
+async def start_payment(
+    commerce: Commerce, request_id: UUID, customer: Customer, invoice: InvoiceView, wish: PaymentWish
+) -> Payment:
+    """Pays what is due of an invoice; a resumed run finds its payment and never begins a second one.
+
+    Gives the payment in whatever status it has (declined included). Raises PayAPI's refusals with their
+    codes, and NoAnswer when the outcome is not known: the same key resumes.
+    """
+    payment_id, is_new = await _commit_intent(commerce, request_id, customer.user_id, invoice, wish)
+    view = None if is_new else await _find(commerce, payment_id)
+    if view is None:
+        body = _body(payment_id, customer, invoice, wish)
+        cryptogram = wish.method.cryptogram if isinstance(wish.method, CardCryptogram) else None
+        try:
+            view = await commerce.pay_api.start_payment(payment_id, body, cryptogram)
+        except AppError as error:
+            if _is_final_refusal(error, payment_id):
+                await _withdraw_intent(commerce, payment_id)
+            raise
+    async with commerce.sessions.begin() as session:
+        return await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
+
+
+async def _commit_intent(
+    commerce: Commerce, request_id: UUID, user_id: UUID, invoice: InvoiceView, wish: PaymentWish
+) -> tuple[UUID, bool]:
+    now = commerce.clock.now()
+    saved = wish.method.payment_method_id if isinstance(wish.method, SavedMethod) else None
+    async with commerce.sessions.begin() as session:
+        known = await find_request(session, request_id)
+        if known is not None:
+            return known.id, False
+        await require_method(session, user_id, wish.method)
+        payment_id = new_id()
+        await session.execute(
+            insert(Payment).values(
+                id=payment_id,
+                request_id=request_id,
+                user_id=user_id,
+                invoice_id=invoice.id,
+                subscription_id=invoice.subscription_id,
+                initiator="customer",
+                method_id=saved,
+                status="created",
+                currency=invoice.amount_due.currency,
+                amount_minor=invoice.amount_due.amount,
+                captured_minor=0,
+                refunded_minor=0,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        if wish.consent and invoice.subscription_id:
+            consents.record(
+                session,
+                wish.consent,
+                user_id=user_id,
+                subscription_id=invoice.subscription_id,
+                payment_id=payment_id,
+                payment_method_id=saved,
+                now=now,
+            )
+    return payment_id, True
+
+
+async def _find(commerce: Commerce, payment_id: UUID) -> PaymentView | None:
+    """What became of an earlier run's call; asked first, since a resumed run may differ in the payer's IP."""
+    try:
+        return await commerce.pay_api.get_payment(payment_id)
+    except AppError as error:
+        if error.kind is Kind.NOT_FOUND:
+            return None
+        raise
+
+
+def _is_final_refusal(error: AppError, payment_id: UUID) -> bool:
+    if error.kind in (Kind.UNAVAILABLE, Kind.TOO_MANY) or error.code == _STILL_RUNNING:
+        return False
+    return error.extra.get("payment_id") != str(payment_id)
+
+
+async def _withdraw_intent(commerce: Commerce, payment_id: UUID) -> None:
+    """PayAPI made no such payment, so nothing of it stays, unless its events say otherwise."""
+    async with commerce.sessions.begin() as session:
+        gone = (
+            delete(Payment).where(Payment.id == payment_id, Payment.known_at.is_(None)).returning(Payment.id)
+        )
+        if await session.scalar(gone) is not None:
+            await session.execute(
+                delete(RecurringPayment).where(
+                    RecurringPayment.payment_id == payment_id, RecurringPayment.status == "pending"
+                )
+            )
+
+
+def _body(payment_id: UUID, customer: Customer, invoice: InvoiceView, wish: PaymentWish) -> dict[str, Any]:
+    method: dict[str, Any]
+    if isinstance(wish.method, SavedMethod):
+        method = {"kind": "saved_method", "payment_method_id": str(wish.method.payment_method_id)}
+    else:
+        method = {"kind": "card_cryptogram", "save_method": wish.method.save_method}
+        if wish.method.cardholder_name:
+            method["cardholder_name"] = wish.method.cardholder_name
+    payer = {"email": customer.email, "ip": wish.ip, "locale": wish.locale}
+    body: dict[str, Any] = {
+        "payment_id": str(payment_id),
+        "invoice_id": str(invoice.id),
+        "user_id": str(customer.user_id),
+        "amount": invoice.amount_due.as_json(),
+        "description": describe(invoice, wish.locale),
+        "initiator": "customer",
+        "method": method,
+        "payer": {name: value for name, value in payer.items() if value is not None},
+        "receipt": receipt_of(invoice, wish.locale),
+    }
+    if wish.return_url:
+        body["return_url"] = wish.return_url
+    return body
+
+
+def describe(invoice: InvoiceView, locale: str) -> str:
+    """What the payer reads at their bank: the lines in their language, and the invoice's number."""
+    words = ", ".join(dict.fromkeys(_localized(line.description, locale) for line in invoice.lines))
+    number = f"счёт {invoice.number}" if locale == "ru" else f"invoice {invoice.number}"
+    return f"{words[:180]}, {number}" if words else number
+
+
+def receipt_of(invoice: InvoiceView, locale: str) -> dict[str, Any]:
+    """Receipt lines that add up to what is charged: what balance paid is spread over the lines exactly."""
+    due, nets = invoice.amount_due, [line.net.amount for line in invoice.lines]
+    if not nets or min(nets) < 0 or sum(nets) == 0:  # credits inside: one line for what is paid
+        rate_bp = max((line.vat_rate_bp for line in invoice.lines), default=0)
+        return {"lines": [_receipt_line(describe(invoice, locale), 1, due, rate_bp)]}
+    parts = allocate(due.amount, nets)
+    return {
+        "lines": [
+            _receipt_line(
+                _localized(line.description, locale),
+                line.quantity,
+                Money(part, due.currency),
+                line.vat_rate_bp,
+            )
+            for line, part in zip(invoice.lines, parts, strict=True)
+            if part
+        ]
+    }
+
+
+def _receipt_line(label: str, quantity: int, amount: Money, rate_bp: int) -> dict[str, Any]:
+    return {"label": label[:128], "quantity": quantity, "amount": amount.as_json(), "vat_rate_bp": rate_bp}
+
+
+def _localized(texts: Mapping[str, str], locale: str) -> str:
+    return texts.get(locale) or texts.get("ru") or next(iter(texts.values()), "")

@@ -13,11 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared import keys
 from shared.auth import EndUserVerifier, ServiceVerifier
 from shared.clock import Clock
-from shared.service_client import ServiceClient
 from user_api.address_throttle import AddressThrottle
 from user_api.cache import SessionStore
+from user_api.clients.billing_api import BillingApi
+from user_api.clients.pay_api import PayApi
+from user_api.rights_cache import RightsCache
 from user_api.settings import Settings
 from user_api.user_service.access_tokens import AccessTokens
+from user_api.user_service.commerce import Commerce
 from user_api.user_service.database import Sessions, make_sessions, open_engine
 from user_api.user_service.passwords import Passwords
 
@@ -38,8 +41,10 @@ class Resources:
     access_tokens: AccessTokens
     end_users: EndUserVerifier
     services: ServiceVerifier
-    pay_api: ServiceClient
-    billing_api: ServiceClient
+    pay_api: PayApi
+    billing_api: BillingApi
+    commerce: Commerce
+    rights: RightsCache
 
     async def close(self) -> None:
         await self.pay_api.aclose()
@@ -55,12 +60,16 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
     engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
     session_redis = _redis(settings.session_redis_url.get_secret_value(), timeout_seconds=1)
     tokens = AccessTokens(keys.load(settings.jwt_keys_dir), clock)
+    sessions = make_sessions(engine)
+    cache_redis = _redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=0.05)
+    pay_api = PayApi(settings.pay_api_url, settings.pay_api_token.get_secret_value())
+    billing_api = BillingApi(settings.billing_api_url, settings.billing_api_token.get_secret_value())
     return Resources(
         settings=settings,
         clock=clock,
         engine=engine,
-        sessions=make_sessions(engine),
-        cache_redis=_redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=0.05),
+        sessions=sessions,
+        cache_redis=cache_redis,
         session_redis=session_redis,
         session_store=SessionStore(session_redis),
         address_throttle=AddressThrottle(session_redis),
@@ -68,16 +77,10 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
         access_tokens=tokens,
         end_users=EndUserVerifier("user-api", tokens.public_key, clock),
         services=ServiceVerifier(settings.accepted_credentials),
-        # Above PayAPI's own 25 s limit of a charge: its answer, even an unknown one, should arrive.
-        pay_api=ServiceClient(
-            "pay-api", settings.pay_api_url, settings.pay_api_token.get_secret_value(), timeout_seconds=28
-        ),
-        billing_api=ServiceClient(
-            "billing-api",
-            settings.billing_api_url,
-            settings.billing_api_token.get_secret_value(),
-            timeout_seconds=8,
-        ),
+        pay_api=pay_api,
+        billing_api=billing_api,
+        commerce=Commerce(sessions, clock, pay_api, billing_api),
+        rights=RightsCache(cache_redis, sessions, clock),
     )
 
 

@@ -1,0 +1,238 @@
+"""Access checks: a user's rights read through Redis, or from the Users database when Redis is in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from shared import logs
+from shared.clock import Clock
+from shared.errors import AppError, unavailable
+from user_api.cache import RightsKeys
+from user_api.user_service.access import Decision, Right, decide
+from user_api.user_service.access_tokens import LIFETIME_SECONDS
+from user_api.user_service.commerce_models import CatalogCollection
+
+REDIS_SECONDS: Final = 0.05
+FAILURES_TO_OPEN: Final = 3
+OPEN_SECONDS: Final = 1.0
+
+log = logs.logger(__name__)
+
+# One statement, so one snapshot. The version is the sum of two that only grow: the rights' own and the
+# sequence of the user's events (a new epoch or an ended session raises that one).
+LOAD_SQL: Final = """
+SELECT coalesce((SELECT version FROM access_versions WHERE user_id = :user_id), 0)
+     + coalesce((SELECT sequence FROM aggregate_sequence
+                 WHERE aggregate_type = 'user' AND aggregate_id = :user_id), 0) AS version,
+       coalesce((SELECT version FROM catalog_version), 0) AS catalog_version,
+       (SELECT CASE WHEN status = 'active' THEN token_epoch END FROM users WHERE id = :user_id) AS epoch,
+       coalesce((SELECT jsonb_agg(family_id) FROM revoked_sessions
+                 WHERE user_id = :user_id AND revoked_at > :ended_after), '[]') AS ended,
+       coalesce((SELECT jsonb_agg(jsonb_build_array(resource, until, source) ORDER BY resource, source)
+                 FROM access_rights WHERE user_id = :user_id), '[]') AS rights
+"""
+
+_LOAD: Final = text(LOAD_SQL).columns(ended=JSONB, rights=JSONB)
+
+
+@dataclass(frozen=True, slots=True)
+class UserRights:
+    """A user's rights as granted, and what decides whether a token of theirs still holds.
+
+    ``epoch`` None: no tokens are accepted (blocked, erased or unknown user).
+    """
+
+    version: int
+    epoch: int | None
+    ended_families: frozenset[str]
+    rights: tuple[Right, ...]
+
+    def packed(self) -> str:
+        rights = [[r.resource, r.until and r.until.isoformat(), r.source] for r in self.rights]
+        return json.dumps(
+            {
+                "version": self.version,
+                "epoch": self.epoch,
+                "ended": sorted(self.ended_families),
+                "rights": rights,
+            },
+            separators=(",", ":"),
+        )
+
+
+def _unpacked(value: Mapping[str, Any]) -> UserRights:
+    return UserRights(
+        version=int(value["version"]),
+        epoch=value["epoch"],
+        ended_families=frozenset(value["ended"]),
+        rights=tuple(
+            Right(resource, datetime.fromisoformat(until) if until else None, source)
+            for resource, until, source in value["rights"]
+        ),
+    )
+
+
+class Breaker:
+    """After some failures in a row Redis is left alone for a moment: nobody waits for what is down."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._open_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        return time.monotonic() < self._open_until
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+    def failed(self) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES_TO_OPEN:
+            self._open_until = time.monotonic() + OPEN_SECONDS
+
+
+class RightsCache:
+    """Never answers "granted" from doubt: Redis, else the Users database, else 503 ``access-unknown``."""
+
+    def __init__(self, redis: Redis, sessions: async_sessionmaker[AsyncSession], clock: Clock) -> None:
+        self._redis = redis
+        self._sessions = sessions
+        self._clock = clock
+        self._breaker = Breaker()
+        self._loads: dict[UUID, asyncio.Task[tuple[UserRights, int]]] = {}
+        self._store = redis.register_script(RightsKeys.STORE_IF_NOT_OLDER)
+        self._raise_version = redis.register_script(RightsKeys.RAISE_CATALOG_VERSION)
+        self._collections_of: Mapping[str, Sequence[str]] = {}
+        self._catalog_version = -1
+        self._catalog_lock = asyncio.Lock()
+
+    async def read(self, user_ids: Sequence[UUID]) -> dict[UUID, UserRights]:
+        """The rights of these users, in one round trip to Redis; the film map is brought up to date too."""
+        found, catalog_version = await self._cached(user_ids)
+        missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in found]
+        if catalog_version is None and not missing:
+            missing = [user_ids[0]]  # a load brings the catalogue's version along
+        loads = await asyncio.gather(*(self._load_once(user_id) for user_id in missing))
+        for user_id, (loaded, version) in zip(missing, loads, strict=True):
+            found[user_id] = loaded
+            catalog_version = max(version, catalog_version or 0)
+        if catalog_version is not None and catalog_version > self._catalog_version:
+            await self._reload_catalog()
+        return found
+
+    async def check(self, user_id: UUID, resource: str) -> Decision:
+        return self.decide((await self.read([user_id]))[user_id], resource)
+
+    def decide(self, held: UserRights, resource: str) -> Decision:
+        """The decision now, by the film map in memory; call it right after ``read``."""
+        return decide(held.rights, resource, self._collections_of, self._clock.now())
+
+    async def refresh(self, user_ids: Sequence[UUID]) -> None:
+        """Puts what is committed now into Redis, so that a change is seen at once.
+
+        Redis being away is no failure: entries live 60 s at most.
+        """
+        for user_id in user_ids:
+            loaded, _ = await self._load(user_id)
+            await self._remember(user_id, loaded)
+
+    async def announce_catalog(self, version: int) -> None:
+        """Tells every process that the film map has moved."""
+        await self._attempt(
+            self._raise_version([RightsKeys.CATALOG_VERSION], [version, RightsKeys.TTL_SECONDS])
+        )
+
+    async def _cached(self, user_ids: Sequence[UUID]) -> tuple[dict[UUID, UserRights], int | None]:
+        keys = [*(RightsKeys.of_user(user_id) for user_id in user_ids), RightsKeys.CATALOG_VERSION]
+        values = await self._attempt(self._redis.mget(keys))
+        if values is None:
+            return {}, None
+        *entries, version = values
+        found = {
+            user_id: _unpacked(json.loads(entry))
+            for user_id, entry in zip(user_ids, entries, strict=True)
+            if entry is not None
+        }
+        return found, int(version) if version is not None else None
+
+    async def _attempt(self, call: Awaitable[Any]) -> Any:
+        """Redis within its budget; None when it is away or too slow."""
+        if self._breaker.is_open:
+            if asyncio.iscoroutine(call):
+                call.close()
+            return None
+        try:
+            async with asyncio.timeout(REDIS_SECONDS):
+                result = await call
+        except (RedisError, OSError, TimeoutError) as error:
+            self._breaker.failed()
+            log.warning("cache-bypassed", error=type(error).__name__)
+            return None
+        self._breaker.succeeded()
+        return result
+
+    async def _load_once(self, user_id: UUID) -> tuple[UserRights, int]:
+        """However many ask at once, the database is asked once; nobody's leaving cancels it for the rest."""
+        task = self._loads.get(user_id)
+        if task is None:
+            task = self._loads[user_id] = asyncio.create_task(self._load_and_remember(user_id))
+            task.add_done_callback(lambda _: self._loads.pop(user_id, None))
+        return await asyncio.shield(task)
+
+    async def _load_and_remember(self, user_id: UUID) -> tuple[UserRights, int]:
+        loaded, catalog_version = await self._load(user_id)
+        await self._remember(user_id, loaded)
+        await self.announce_catalog(catalog_version)
+        return loaded, catalog_version
+
+    async def _load(self, user_id: UUID) -> tuple[UserRights, int]:
+        ended_after = self._clock.now() - timedelta(seconds=LIFETIME_SECONDS + 30)
+        try:
+            async with self._sessions() as session:
+                parameters = {"user_id": user_id, "ended_after": ended_after}
+                row = (await session.execute(_LOAD, parameters)).mappings().one()
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise _unknown() from error
+        return _unpacked(dict(row)), int(row["catalog_version"])
+
+    async def _remember(self, user_id: UUID, loaded: UserRights) -> None:
+        arguments: list[str | int] = [loaded.version, loaded.packed(), RightsKeys.TTL_SECONDS]
+        await self._attempt(self._store([RightsKeys.of_user(user_id)], arguments))
+
+    async def _reload_catalog(self) -> None:
+        async with self._catalog_lock:
+            try:
+                async with self._sessions() as session:
+                    await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                    version = await session.scalar(text("SELECT version FROM catalog_version"))
+                    if (version or 0) <= self._catalog_version:
+                        return  # another request has just done it
+                    rows = await session.execute(select(CatalogCollection.slug, CatalogCollection.movie_ids))
+                    collections = rows.all()
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                raise _unknown() from error
+            films: dict[str, list[str]] = {}
+            for slug, movie_ids in collections:
+                for movie_id in movie_ids:
+                    films.setdefault(f"movie:{movie_id}", []).append(f"collection:{slug}")
+            self._collections_of = films
+            self._catalog_version = int(version or 0)
+
+
+def _unknown() -> AppError:
+    return unavailable("access-unknown", "Access cannot be checked just now.")

@@ -6,7 +6,28 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from user_api.api import auth, internal_clock, internal_users, jwks, landing, me, quiescence, sessions
+from user_api.api import (
+    access_rights,
+    auth,
+    internal_access,
+    internal_clock,
+    internal_payments,
+    internal_users,
+    invoices,
+    jwks,
+    landing,
+    me,
+    my_products,
+    payment_methods,
+    payments,
+    products,
+    purchases,
+    quiescence,
+    quotes,
+    recurring_payments,
+    sessions,
+    subscriptions,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     landing.router,
@@ -15,6 +36,18 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     me.router,
     jwks.router,
     internal_users.router,
+    products.router,
+    quotes.router,
+    subscriptions.router,
+    purchases.router,
+    my_products.router,
+    invoices.router,
+    payments.router,
+    payment_methods.router,
+    recurring_payments.router,
+    access_rights.router,
+    internal_access.router,
+    internal_payments.router,
     quiescence.router,
 )
 # Not in the app in production.

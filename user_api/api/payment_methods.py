@@ -1,0 +1,47 @@
+"""Saved cards of the signed-in user."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from shared.asgi import problem_responses
+from user_api.api.commerce_schemas import PaymentMethodView
+from user_api.api.deps import AppResources, CurrentUser
+from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
+from user_api.user_service.commerce_models import PaymentMethod
+from user_api.user_service.detach_method import detach_method
+
+router = APIRouter(
+    prefix="/v1/me/payment-methods", tags=["payment methods"], responses=problem_responses(401)
+)
+
+
+class PaymentMethodList(BaseModel):
+    items: list[PaymentMethodView]
+    next_cursor: str | None
+
+
+@router.get("")
+async def list_payment_methods(
+    resources: AppResources, user: CurrentUser, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
+) -> PaymentMethodList:
+    """Saved cards, masked; newest first."""
+    query = select(PaymentMethod).where(
+        PaymentMethod.user_id == user.user_id, PaymentMethod.detached_at.is_(None)
+    )
+    async with resources.sessions() as session:
+        rows, following = await newest_first(session, query, PaymentMethod.id, cursor, limit)
+    return PaymentMethodList(items=[PaymentMethodView.of(row) for row in rows], next_cursor=following)
+
+
+@router.delete("/{payment_method_id}", status_code=204, responses=problem_responses(404))
+async def delete_payment_method(
+    payment_method_id: UUID, resources: AppResources, user: CurrentUser
+) -> Response:
+    """Ends the automatic charges of a card, then has it forgotten."""
+    await detach_method(resources.commerce, user.user_id, payment_method_id)
+    return Response(status_code=204)

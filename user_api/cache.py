@@ -22,6 +22,7 @@ from shared.ids import new_id
 
 ABSOLUTE_LIFETIME: Final = timedelta(days=30)
 IDLE_LIFETIME: Final = timedelta(days=14)
+MAX_SESSIONS: Final = 50  # of one user; the oldest are signed out first
 RETRY_WINDOW: Final = timedelta(seconds=5)
 THROTTLE_PREFIX: Final = "users:throttle"
 _HANDLE_BYTES: Final = 16
@@ -70,7 +71,7 @@ def user_sessions_key(user_id: UUID) -> str:
 
 
 class RightsKeys:
-    """Access rights (read and written by rights_cache.py). Names hold UUIDs only: no input reaches another key."""
+    """Access rights (used by rights_cache.py). Names hold UUIDs only: no input reaches another key."""
 
     TTL_SECONDS: Final = 60
     CATALOG_VERSION: Final = "users:catalog:version"
@@ -176,7 +177,7 @@ class SessionStore:
     async def open(
         self, user_id: UUID, epoch: int, user_agent: str, now: datetime
     ) -> tuple[Session, RefreshToken]:
-        """A new family and its first refresh token."""
+        """A new family and its first refresh token; above ``MAX_SESSIONS`` the oldest are forgotten."""
         token = RefreshToken.new()
         expires_at = now + ABSOLUTE_LIFETIME
         session = Session(new_id(), user_id, epoch, user_agent[:_AGENT_LENGTH], now, now, expires_at)
@@ -196,7 +197,10 @@ class SessionStore:
             pipe.pexpire(session_key(token.handle_hash), IDLE_LIFETIME)
             pipe.hset(user_sessions_key(user_id), str(session.family_id), token.handle_hash)
             pipe.pexpire(user_sessions_key(user_id), ABSOLUTE_LIFETIME)
-            await pipe.execute()
+            pipe.hkeys(user_sessions_key(user_id))
+            families = (await pipe.execute())[-1]
+        if len(families) > MAX_SESSIONS:  # ids are UUIDv7: their order is the order of opening
+            await self.forget(user_id, [UUID(family) for family in sorted(families)[:-MAX_SESSIONS]])
         return session, token
 
     async def find(self, token: RefreshToken) -> Session | None:

@@ -101,7 +101,7 @@ CallerService = Annotated[Service, Depends(get_caller_service)]
 
 
 def get_idempotency_key(
-    key: Annotated[str | None, Header(alias=idempotency.HEADER, max_length=255)] = None,
+    key: Annotated[str | None, Header(alias=idempotency.HEADER)] = None,
 ) -> str:
     """The request's Idempotency-Key; 400 without one."""
     return idempotency.require_key(key)

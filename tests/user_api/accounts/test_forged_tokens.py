@@ -164,13 +164,16 @@ async def test_the_forge_itself_makes_good_tokens(client: httpx.AsyncClient, for
         assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("name", FORGERIES)
-async def test_forged_token_is_refused(client: httpx.AsyncClient, forge: Forge, name: str) -> None:
-    token = FORGERIES[name](forge)
-    answer = await client.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 401, name
-    assert problem_code(answer) in {"token-invalid", "token-expired", "unauthenticated"}
-    assert answer.headers["www-authenticate"] == "Bearer"
+async def test_forged_tokens_are_refused(client: httpx.AsyncClient, forge: Forge) -> None:
+    answers = {
+        name: await client.get("/v1/me", headers={"Authorization": f"Bearer {make(forge)}"})
+        for name, make in FORGERIES.items()
+    }
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(FORGERIES, 401)
+    codes = {name: problem_code(answer) for name, answer in answers.items()}
+    told = {name for name, code in codes.items() if code not in ("token-invalid", "unauthenticated")}
+    assert told <= {"expired", "exp is negative"}, codes
+    assert all(answer.headers["www-authenticate"] == "Bearer" for answer in answers.values())
 
 
 async def test_every_protected_route_refuses(app: FastAPI, client: httpx.AsyncClient, forge: Forge) -> None:

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from shared.clock import ManualClock
 from tests.user_api.accounts.conftest import Person, Register, problem_code
 from tests.user_api.conftest import client_of
+from user_api import cache
 
 HOUR = timedelta(hours=1)
 
@@ -240,6 +241,16 @@ async def test_redis_away_is_503_and_sessions_survive(
         # A revocation does not wait for Redis.
         assert (await client.delete("/v1/auth/sessions", headers=anna.headers)).status_code == 204
     assert (await anna.refresh()).status_code == 401
+
+
+async def test_too_many_sessions_sign_out_the_oldest(
+    app: FastAPI, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "MAX_SESSIONS", 3)
+    anna = await register()
+    later = [(await anna.log_in()).json()["refresh_token"] for _ in range(3)]
+    assert (await anna.refresh()).status_code == 401
+    assert [(await anna.refresh(token)).status_code for token in later] == [200] * 3
 
 
 async def test_concurrent_ends_are_told_once_and_without_gaps(register: Register, events: Any) -> None:

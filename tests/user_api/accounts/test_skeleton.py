@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from collections.abc import Callable
 
 import httpx
+
+from tests.servers import DatabaseUrls
 
 
 async def test_ready_when_the_database_is_migrated(client: httpx.AsyncClient) -> None:
@@ -34,6 +39,22 @@ async def test_not_ready_while_a_migration_is_pending(
         "sessions": "ok",
         "cache": "ok",
     }
+
+
+async def test_models_and_migrations_say_the_same(database: DatabaseUrls) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "alembic",
+        "-c",
+        "user_api/alembic.ini",
+        "check",
+        env=os.environ | database.environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
 
 
 def newest() -> str:

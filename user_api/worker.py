@@ -1,0 +1,74 @@
+"""The user-worker process: relays the Users database's outbox, consumes UserAPI's queues, tidies up."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Final
+
+from shared import logs
+from shared.health import Health
+from shared.queue import broker
+from shared.queue.consumer import Consumer
+from shared.queue.relay import run_relay
+from shared.worker import Loop, run_worker
+from user_api.consumers import EventHandlers
+from user_api.readiness import make_health
+from user_api.resources import Resources, open_resources
+from user_api.rights_cache import RightsCache
+from user_api.settings import Settings
+from user_api.user_service.purge_expired import purge_expired
+
+PURGE_EVERY_SECONDS: Final = 3600
+
+
+async def tidy_up(resources: Resources, stop: asyncio.Event) -> None:
+    """Purges now and then until ``stop``."""
+    while not stop.is_set():
+        await purge_expired(resources.sessions, resources.clock.now())
+        try:
+            async with asyncio.timeout(PURGE_EVERY_SECONDS):
+                await stop.wait()
+        except TimeoutError:
+            continue
+
+
+def make_loops(resources: Resources) -> dict[str, Loop]:
+    """Everything the worker does, by name."""
+    database_url = resources.settings.database_url.get_secret_value()
+    amqp_url = resources.settings.amqp_url.get_secret_value()
+    rights = RightsCache(resources.cache_redis, resources.sessions, resources.clock)
+    handlers = EventHandlers(resources.sessions, resources.clock, rights).by_queue()
+    loops: dict[str, Loop] = {
+        queue: Consumer(queue, amqp_url, database_url, resources.clock, handle).run
+        for queue, handle in handlers.items()
+    }
+    loops["relay"] = partial(run_relay, database_url, amqp_url, "user-api", ["users"])
+    loops["tidy-up"] = partial(tidy_up, resources)
+    return loops
+
+
+def make_worker_health(resources: Resources) -> Health:
+    """What the API needs, and the broker, whose absence only degrades: events wait in the outbox."""
+
+    async def reach_broker() -> None:
+        async with broker.connected(resources.settings.amqp_url.get_secret_value(), "user-worker-probe"):
+            return
+
+    health = make_health(resources)
+    return Health(required=health.required, others={**health.others, "broker": reach_broker})
+
+
+async def main() -> None:
+    settings = Settings(service_name="user-worker")
+    settings.refuse_unsafe()
+    logs.configure(settings.service_name, settings.log_level)
+    resources = open_resources(settings)
+    try:
+        await run_worker(make_loops(resources), make_worker_health(resources), settings.health_port)
+    finally:
+        await resources.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -12,7 +12,7 @@ from typing import Any
 from deploy.local.databases import DATABASES
 from deploy.local.ports import choose_ports
 from deploy.local.programs import own_file
-from deploy.local.state import ROOT, StackState
+from deploy.local.state import ROOT, StackState, dotenv
 from deploy.processes import PUBLISHED_PORTS
 from deploy.progress import Progress, ServiceFailed
 
@@ -23,6 +23,11 @@ DEVELOPMENT_PORTS: dict[str, int] = {
     "movies-db": 15434,
     "admin-db": 15435,
     "redis": 16379,
+}
+# under compose the demo's staff have these passwords outside production (admin_panel/staff/demo.py)
+DEMO_LOGINS = {
+    name: {"username": name, "password": f"dev-{name}-password"}
+    for name in ("viewer", "support", "finance", "marketing", "admin")
 }
 OPERATED = ("user-api", "pay-api", "billing-api")
 
@@ -65,6 +70,9 @@ class ComposeStack:
             *arguments,
         ]
 
+    def _setting(self, name: str) -> str | None:
+        return os.environ.get(name) or dotenv(self._root).get(name)
+
     def _read(self, *arguments: str) -> str:
         command = self._compose(*arguments)
         done = subprocess.run(command, cwd=self._root, capture_output=True, text=True, check=False)
@@ -81,14 +89,21 @@ class ComposeStack:
         """Chooses ports unless the stack runs, which holds its own."""
         path = self.state.directory / "compose-ports.json"
         remembered = json.loads(path.read_text()) if path.exists() else {}
-        if remembered and any(row.get("State") == "running" for row in self._running()):
+        wanted = PUBLISHED_PORTS | DEVELOPMENT_PORTS
+        running = any(row.get("State") == "running" for row in self._running())
+        if running and remembered:
             return
-        chosen = choose_ports(PUBLISHED_PORTS | DEVELOPMENT_PORTS, remembered)
+        # a stack started by a plain `docker compose up` holds the documented ports already
+        chosen = wanted if running else choose_ports(wanted, remembered)
         own_file(path, json.dumps(chosen, indent=1), None)
         own_file(self._settings, "".join(f"{port_variable(k)}={v}\n" for k, v in chosen.items()), None)
 
     def up(self, progress: Progress) -> None:
         """Builds what changed and starts everything; raises ServiceFailed with the end of a log."""
+        if self._setting("APP_ENV") == "production":
+            raise SystemExit(
+                "make up is for development: it publishes the databases, which production refuses"
+            )
         self._remember_ports()
         self._build(progress)
         done = subprocess.run(
@@ -100,8 +115,7 @@ class ComposeStack:
         if done.returncode != 0:
             raise self._failure()
         progress.step("every container is healthy")
-        logins = self._read("exec", "-T", "admin-panel", "cat", "/run/cinema/demo-logins.json")
-        own_file(self.state.demo_logins, logins, None)
+        own_file(self.state.demo_logins, json.dumps(DEMO_LOGINS, indent=2) + "\n", None)
 
     def _build(self, progress: Progress) -> None:
         done = subprocess.run(

@@ -48,7 +48,16 @@ def _gunicorn(application: str) -> tuple[str, ...]:
         "--worker-tmp-dir",
         SHARED_MEMORY,
     )
-    return ("gunicorn", application, "--bind", "{address}:{port}", *size, "--graceful-timeout", "15")
+    return (
+        "gunicorn",
+        application,
+        "--bind",
+        "{address}:{port}",
+        *size,
+        "--graceful-timeout",
+        "15",
+        "--no-control-socket",
+    )
 
 
 def _worker(module: str) -> tuple[str, ...]:

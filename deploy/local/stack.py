@@ -14,7 +14,7 @@ from deploy.local import databases, gateway, packages
 from deploy.local.environment import PASSED_ON, Addresses, environment, urls
 from deploy.local.programs import Program, own_file, remove_tree
 from deploy.local.servers import PostgresServer, RabbitServer, RedisServer
-from deploy.local.state import ROOT, StackState
+from deploy.local.state import ROOT, StackState, dotenv
 from deploy.local.supervisor import MARK, Supervisor
 from deploy.processes import (
     BROKER_TOPOLOGY,
@@ -103,7 +103,7 @@ class LocalStack:
         return (program if Path(program).exists() else str(shutil.which(first) or first), *rest)
 
     def _settings(self, at: Addresses, name: str, process: Process | OneShot) -> dict[str, str]:
-        passed = _dotenv(self._root) | dict(os.environ)
+        passed = dotenv(self._root) | dict(os.environ)
         values = environment(at, process.group) | {key: passed[key] for key in PASSED_ON if passed.get(key)}
         values |= {
             "SERVICE_NAME": name,
@@ -134,6 +134,10 @@ class LocalStack:
 
         Servers that run stay; every process with our code is restarted, so changed code is always taken over.
         """
+        if (os.environ.get("APP_ENV") or dotenv(self._root).get("APP_ENV")) == "production":
+            raise SystemExit(
+                "make up is for development; in production run the containers (docs/operations.md)"
+            )
         installed = packages.ensure(packages.SERVER_PACKAGES | packages.GATEWAY_PACKAGES)
         if installed:
             progress.step(f"installed {', '.join(installed)}")
@@ -251,10 +255,3 @@ class LocalStack:
 
 def _shell_quoted(value: str) -> str:
     return "'" + value.replace("'", "'\\''") + "'"
-
-
-def _dotenv(root: Path) -> dict[str, str]:
-    path = root / ".env"
-    lines = path.read_text().splitlines() if path.exists() else []
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {key.strip(): value.strip() for key, value in pairs}

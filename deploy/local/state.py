@@ -29,6 +29,14 @@ EDGES: dict[str, tuple[str, ...]] = {
 ROOT_DATA = Path("/var/lib/cinema-billing")
 
 
+def dotenv(root: Path) -> dict[str, str]:
+    """What the checkout's ``.env`` sets, without expansion; nothing when there is none."""
+    path = root / ".env"
+    lines = path.read_text().splitlines() if path.exists() else []
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
+    return {key.strip(): value.strip() for key, value in pairs}
+
+
 @dataclass(frozen=True)
 class StackState:
     """The folder and everything remembered in it."""

@@ -1,0 +1,71 @@
+"""Keeps the products and prices that AdminPanel publishes; the newest version wins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from billing_api.billing_service.database import atomic
+from billing_api.billing_service.models import Price, Product
+from shared.queue.messages.catalog import PriceState, ProductState
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogApplied:
+    product_id: UUID
+    is_newer: bool
+
+
+def apply_catalog_event(state: ProductState, *, sequence: int, now: datetime) -> CatalogApplied:
+    """Stores the product whole. Running subscriptions keep the terms they were started with."""
+    with atomic():
+        Product.objects.bulk_create([_product(state, sequence=0)], ignore_conflicts=True)
+        held = Product.objects.select_for_update(no_key=True).get(id=state.product_id)
+        if held.sequence >= sequence:
+            return CatalogApplied(held.id, False)
+        _product(state, sequence).save(using="billing", force_update=True)
+        for price in state.prices:
+            _store_price(state.product_id, price)
+        # A price that is no longer listed is not for sale any more; subscriptions may still refer to it.
+        listed = [price.price_id for price in state.prices]
+        Price.objects.filter(product_id=state.product_id).exclude(id__in=listed).update(
+            is_active=False, is_default=False
+        )
+        return CatalogApplied(state.product_id, True)
+
+
+def _product(state: ProductState, sequence: int) -> Product:
+    return Product(
+        id=state.product_id,
+        sequence=sequence,
+        slug=state.slug,
+        kind=state.kind,
+        product_group=state.group,
+        title=state.title.model_dump(),
+        grants=state.grants,
+        grace_days=state.grace_days,
+        trial_needs_method=state.trial_needs_method,
+        refund_window_days=state.refund_window_days,
+        rank=state.rank,
+        status=state.status,
+        updated_at=state.updated_at,
+    )
+
+
+def _store_price(product_id: UUID, price: PriceState) -> None:
+    Price.objects.update_or_create(
+        id=price.price_id,
+        defaults={
+            "product_id": product_id,
+            "amount_minor": price.amount.amount,
+            "currency": price.amount.currency,
+            "interval_unit": price.interval_unit.value if price.interval_unit else None,
+            "interval_count": price.interval_count,
+            "trial_days": price.trial_days,
+            "access_days": price.access_days,
+            "is_default": price.is_default,
+            "is_active": price.is_active,
+            "valid_from_at": price.valid_from,
+        },
+    )

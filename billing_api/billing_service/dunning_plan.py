@@ -1,0 +1,85 @@
+"""Applies the dunning rules to a failed collection: next try, the subscription past due, the event."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from billing_api.billing_service import events, subscription_terms
+from billing_api.billing_service.domain import dunning
+from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.models import (
+    LIVE_ATTEMPTS,
+    Account,
+    CollectionAttempt,
+    Invoice,
+    Payment,
+    Subscription,
+)
+
+
+def take_failure(account: Account, invoice: Invoice, payment: Payment, now: datetime) -> None:
+    """A payment of the invoice failed; a customer's own try changes no plan of retries."""
+    if invoice.status != "open":
+        return
+    invoice.collection, invoice.updated_at = "failed", now
+    if invoice.collects_automatically and payment.initiator == "merchant":
+        _plan(account, invoice, now)
+    invoice.store(
+        "collection",
+        "updated_at",
+        "first_failed_at",
+        "collection_failures",
+        "next_collection_at",
+    )
+    events.tell_invoice("invoice.payment_failed", account, invoice, now)
+
+
+def take_refusal(account: Account, invoice: Invoice, now: datetime) -> None:
+    """No consent or no method: nothing more is tried; the invoice stays open for the user to pay."""
+    if invoice.status != "open":
+        return
+    invoice.collection, invoice.updated_at = "failed", now
+    invoice.next_collection_at = None
+    invoice.collection_failures += 1
+    invoice.first_failed_at = invoice.first_failed_at or now
+    invoice.store("collection", "updated_at", "next_collection_at", "collection_failures", "first_failed_at")
+    events.tell_invoice("invoice.payment_failed", account, invoice, now)
+    _become_past_due(account, invoice, now)
+
+
+def _plan(account: Account, invoice: Invoice, now: datetime) -> None:
+    failures = [
+        dunning.Failure(
+            attempt.settled_at or now,
+            dunning.DeclineClass((attempt.decline or {}).get("decline_class", "technical")),
+            (attempt.decline or {}).get("payment_method_id", ""),
+        )
+        for attempt in CollectionAttempt.objects.filter(invoice=invoice, state="failed").order_by(
+            "settled_at", "id"
+        )
+    ]
+    invoice.collection_failures += 1
+    invoice.first_failed_at = invoice.first_failed_at or now
+    decision = dunning.decide(failures) if failures else None
+    if decision is not None and decision.next is dunning.Next.RETRY:
+        invoice.next_collection_at = decision.at
+    else:
+        invoice.next_collection_at = None
+    _become_past_due(account, invoice, now)
+
+
+def _become_past_due(account: Account, invoice: Invoice, now: datetime) -> None:
+    if invoice.subscription_id is None:
+        return
+    subscription = Subscription.objects.get(id=invoice.subscription_id)
+    value = subscription_terms.as_value(subscription)
+    if value.status not in (rules.Status.TRIALING, rules.Status.ACTIVE):
+        return
+    subscription_terms.take(subscription, rules.fail_payment(value), now)
+    subscription.past_due_at = now
+    subscription.save(using="billing")
+    events.tell_subscription("subscription.past_due", account, subscription, now)
+
+
+def has_live_attempt(invoice: Invoice) -> bool:
+    return CollectionAttempt.objects.filter(invoice=invoice, state__in=LIVE_ATTEMPTS).exists()

@@ -1,0 +1,44 @@
+"""Every lock of the billing commands, always in key order: accounts first, by id, and nothing after them.
+
+A command locks its personal account and thereby everything that belongs to it. Shared rows (promo codes,
+promotions, document counters) are not locked ahead: they are moved by one conditional statement each, in
+that order, the counters last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from billing_api.billing_service.models import Account
+from shared.errors import not_found
+
+
+def lock_account(account_id: UUID) -> Account:
+    """The account, held until the transaction ends. Raises ``account-not-found``."""
+    account = Account.objects.select_for_update(no_key=True).filter(id=account_id).first()
+    if account is None:
+        raise not_found("account")
+    return account
+
+
+def lock_accounts(account_ids: Iterable[UUID]) -> list[Account]:
+    """Several accounts, held in key order."""
+    return [lock_account(account_id) for account_id in sorted(set(account_ids))]
+
+
+def lock_account_of_user(user_id: UUID) -> Account | None:
+    """The user's account, held; None when there is none yet."""
+    return Account.objects.select_for_update(no_key=True).filter(user_id=user_id).first()
+
+
+def lock_or_open_account(user_id: UUID, *, locale: str, time_zone: str, now: datetime) -> Account:
+    """The user's account, held; opened when it is the first time, by however many at once."""
+    Account.objects.bulk_create(
+        [Account(user_id=user_id, locale=locale, time_zone=time_zone, created_at=now, updated_at=now)],
+        ignore_conflicts=True,
+    )
+    account = lock_account_of_user(user_id)
+    assert account is not None
+    return account

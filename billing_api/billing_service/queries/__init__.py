@@ -1,0 +1,39 @@
+"""What BillingService shows: rows as the bodies of the contracts."""
+
+from billing_api.billing_service.queries.accounts import (
+    access_bases,
+    account_view,
+    charges,
+    token_state,
+)
+from billing_api.billing_service.queries.documents import (
+    find_invoice,
+    invoice_view,
+    invoices_of,
+    quote_view,
+)
+from billing_api.billing_service.queries.payments import payment_view, payments_of
+from billing_api.billing_service.queries.runs import quiescence, run_view
+from billing_api.billing_service.queries.subscriptions import (
+    find_subscription,
+    subscription_view,
+    subscriptions_of,
+)
+
+__all__ = [
+    "access_bases",
+    "account_view",
+    "charges",
+    "find_invoice",
+    "find_subscription",
+    "invoice_view",
+    "invoices_of",
+    "payment_view",
+    "payments_of",
+    "quiescence",
+    "quote_view",
+    "run_view",
+    "subscription_view",
+    "subscriptions_of",
+    "token_state",
+]

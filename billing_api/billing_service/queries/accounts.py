@@ -1,0 +1,57 @@
+"""Personal accounts, what gives access, and sessions that tokens are checked against."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from billing_api.billing_service import posting
+from billing_api.billing_service.models import Account, InvoiceLine, Subscription, TokenState
+from billing_api.billing_service.queries.shapes import moment, money
+
+
+def account_view(user_id: UUID) -> dict[str, Any]:
+    """Balance from the customer's view: prepaid money positive, debt negative. An unknown user has 0."""
+    account = Account.objects.filter(user_id=user_id).first()
+    currency = account.currency if account else "RUB"
+    return {
+        "user_id": str(user_id),
+        "balance": money(-posting.balance_minor(account, currency), currency),
+        "available": money(posting.available_minor(account, currency), currency),
+        "currency": currency,
+        "time_zone": account.time_zone if account else "Europe/Moscow",
+    }
+
+
+def charges(user_id: UUID) -> QuerySet[InvoiceLine]:
+    """Lines of the user's invoices, newest first: what was charged for what."""
+    return (
+        InvoiceLine.objects.select_related("invoice")
+        .filter(account__user_id=user_id)
+        .order_by("-invoice__issued_at", "-id")
+    )
+
+
+def access_bases(user_id: UUID | None = None) -> list[dict[str, Any]]:
+    """What gives access now, from subscriptions alone."""
+    found = Subscription.objects.select_related("account", "product").filter(grants_access=True)
+    if user_id is not None:
+        found = found.filter(account__user_id=user_id)
+    return [
+        {
+            "subscription_id": str(row.id),
+            "user_id": str(row.account.user_id),
+            "product_id": str(row.product_id),
+            "grants": row.product.grants,
+            "status": row.status,
+            "until": moment(row.access_until),
+        }
+        for row in found.order_by("id")
+    ]
+
+
+def token_state(user_id: UUID) -> TokenState | None:
+    """The newest epoch and ended families of a user, as the events told them."""
+    return TokenState.objects.filter(user_id=user_id).first()

@@ -1,0 +1,108 @@
+"""Posts money that went back, credits the invoice it came from, and ends what a whole refund takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from billing_api.billing_service import crediting, orders, posting, settlement
+from billing_api.billing_service.domain import ledger
+from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.models import Account, Invoice, OutgoingOrder, Payment, Refund, Subscription
+from billing_api.billing_service.models import PaymentCancellation as CancellationRow
+from billing_api.billing_service.models.subscription import OVER
+from billing_api.billing_service.numbering import Documents
+from shared.queue.messages.payments import RefundState
+
+
+def post_refunds(
+    account: Account,
+    payment: Payment,
+    invoice: Invoice | None,
+    states: Iterable[RefundState],
+    documents: Documents,
+    now: datetime,
+) -> int:
+    """Posts every succeeded refund that has no posting; gives their sum, minor units."""
+    total = 0
+    for state in sorted(states, key=lambda one: one.refund_id):
+        if state.status != "succeeded" or Refund.objects.filter(id=state.refund_id).exists():
+            continue
+        refund = Refund.objects.create(
+            id=state.refund_id,
+            account=account,
+            payment=payment,
+            currency=state.amount.currency,
+            amount_minor=state.amount.amount,
+            reason=state.reason,
+            origin=state.origin,
+            cancellation_id=state.cancellation_id,
+            refund_order_id=state.refund_order_id,
+            succeeded_at=state.succeeded_at or now,
+        )
+        original = posting.transaction_id(ledger.SourceKind.PAYMENT, payment.id)
+        posting.post(
+            ledger.payment_refunded(
+                refund.id, account.id, refund.currency, refund.amount_minor, reverses=original
+            ),
+            account,
+            now,
+        )
+        total += refund.amount_minor
+        order = _close_order(refund, now)
+        if invoice is not None and not (order is not None and order.credit_note_id):
+            _take_back(account, payment, invoice, refund, documents, now)
+    return total
+
+
+def _close_order(refund: Refund, now: datetime) -> OutgoingOrder | None:
+    CancellationRow.objects.filter(id=refund.cancellation_id, state="open").update(
+        state="done", settled_at=now
+    )
+    for order_id in (refund.refund_order_id, refund.cancellation_id):
+        order = OutgoingOrder.objects.filter(id=order_id).first() if order_id else None
+        if order is not None:
+            if order.state != "done":
+                orders.settle(order, "done", now)
+            return order
+    return None
+
+
+def _take_back(
+    account: Account,
+    payment: Payment,
+    invoice: Invoice,
+    refund: Refund,
+    documents: Documents,
+    now: datetime,
+) -> None:
+    """Credits the invoice for what the refund took of its money.
+
+    What had become balance goes first. A payment refunded whole gives the whole invoice back: the part that
+    balance had paid returns to the balance, and what the payment bought ends.
+    """
+    if payment.allocated_minor == 0 or invoice.status not in ("open", "paid"):
+        return
+    refunded = sum(row.amount_minor for row in payment.refund_rows.all())
+    credited = sum(row.credited_minor for row in payment.refund_rows.all())
+    is_whole = refunded >= payment.allocated_minor + payment.to_balance_minor
+    wanted = max(0, refunded - payment.to_balance_minor) - credited
+    if is_whole:
+        wanted = max(wanted, crediting.left_minor(invoice))
+    amount = min(wanted, crediting.left_minor(invoice))
+    if amount > 0:
+        crediting.issue_credit_note(
+            account, invoice, amount, refund.reason or "refund", documents, now, refund.id
+        )
+        refund.credited_minor = amount
+        refund.store("credited_minor")
+    if is_whole and invoice.subscription_id is not None and invoice.kind != "charge":
+        _end_what_it_bought(account, invoice, now)
+
+
+def _end_what_it_bought(account: Account, invoice: Invoice, now: datetime) -> None:
+    subscription = Subscription.objects.get(id=invoice.subscription_id)
+    # An older invoice given back does not take away a period that a newer one paid for.
+    if subscription.status in OVER or subscription.latest_invoice_id != invoice.id:
+        return
+    settlement.end_subscription(account, subscription, rules.Action.CANCEL, "payment refunded", now)

@@ -1,0 +1,161 @@
+"""What follows when money meets an invoice, when an invoice is closed, and when a subscription ends."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from billing_api.billing_service import (
+    crediting,
+    discount_rules,
+    events,
+    orders,
+    posting,
+    subscription_terms,
+)
+from billing_api.billing_service.domain import invoice as invoice_rules
+from billing_api.billing_service.domain import ledger
+from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.models import Account, Invoice, Subscription
+from billing_api.billing_service.numbering import Documents
+from billing_api.billing_service.reports import report
+from shared.period import day_in_zone
+
+_OVER = ("cancelled", "expired")
+
+
+def allocate(
+    account: Account, invoice: Invoice, amount_minor: int, documents: Documents, now: datetime
+) -> int:
+    """Puts posted money to an open invoice; gives what it took. Settles it when nothing is due any more."""
+    taken = min(amount_minor, invoice.amount_due_minor)
+    invoice.paid_minor += taken
+    invoice.amount_due_minor -= taken
+    invoice.updated_at = now
+    if invoice.amount_due_minor > 0:
+        invoice.collection = invoice_rules.Collection.PARTIALLY_PAID.value
+    invoice.store("paid_minor", "amount_due_minor", "collection", "updated_at")
+    return taken
+
+
+def settle_if_paid(account: Account, invoice: Invoice, documents: Documents, now: datetime) -> bool:
+    """Paid when nothing is due: promo code and discounts become final, the subscription moves on."""
+    if invoice.status != "open" or invoice.amount_due_minor > 0:
+        return False
+    invoice.status = invoice_rules.move_document(
+        invoice_rules.Document.OPEN, invoice_rules.Document.PAID
+    ).value
+    invoice.collection, invoice.paid_at, invoice.next_collection_at = "none", now, None
+    invoice.updated_at = now
+    invoice.store("status", "collection", "paid_at", "next_collection_at", "updated_at")
+    orders.withdraw_attempts(invoice, now)
+    orders.withdraw_closing(invoice, now)
+    discount_rules.commit_uses(invoice)
+    if invoice.subscription_id is not None:
+        discount_rules.commit_promo_code(account, invoice.subscription_id, now)
+    events.tell_invoice("invoice.paid", account, invoice, now)
+    if invoice.subscription_id is not None and invoice.kind in ("first", "renewal", "purchase"):
+        _move_subscription(account, invoice, documents, now)
+    return True
+
+
+def _move_subscription(account: Account, invoice: Invoice, documents: Documents, now: datetime) -> None:
+    subscription = Subscription.objects.get(id=invoice.subscription_id)
+    value = subscription_terms.as_value(subscription)
+    if subscription.status in _OVER:
+        # Money came for a subscription that had ended meanwhile: it is the customer's.
+        if crediting.left_minor(invoice) > 0:
+            crediting.issue_credit_note(
+                account, invoice, crediting.left_minor(invoice), "subscription ended", documents, now
+            )
+        report("paid_after_end", account, ("invoice", invoice.id), {}, now)
+        return
+    today = day_in_zone(now, subscription.time_zone)
+    period = subscription_terms.period_of(invoice.period_start_on, invoice.period_end_on)
+    match value.status:
+        case rules.Status.INCOMPLETE | rules.Status.TRIALING:
+            value, event_type = rules.activate(value, today=today), "subscription.activated"
+        case rules.Status.PAST_DUE if not _owes(subscription):
+            assert period is not None
+            value, event_type = rules.recover(value, period), "subscription.renewed"
+            subscription.past_due_at = None
+        case _:
+            value, event_type = rules.with_period_paid(value, period), "subscription.renewed"
+    subscription_terms.take(subscription, value, now)
+    subscription.save(using="billing")
+    events.tell_subscription(event_type, account, subscription, now)
+
+
+def _owes(subscription: Subscription) -> bool:
+    return subscription.invoices.filter(status="open", kind__in=("first", "renewal")).exists()
+
+
+def void(account: Account, invoice: Invoice, now: datetime) -> None:
+    """Takes an open invoice back: reversal posting, reserved discounts and promo code released."""
+    invoice.status = invoice_rules.move_document(
+        invoice_rules.Document(invoice.status), invoice_rules.Document.VOID
+    ).value
+    stored = posting.stored(ledger.SourceKind.INVOICE, invoice.id)
+    if stored is not None:
+        original_id, original = stored
+        posting.post(ledger.reversal(original, original_id=original_id, source_id=invoice.id), account, now)
+    invoice.amount_due_minor, invoice.collection = 0, "none"
+    invoice.closed_at, invoice.next_collection_at, invoice.updated_at = now, None, now
+    invoice.store("status", "amount_due_minor", "collection", "closed_at", "next_collection_at", "updated_at")
+    orders.withdraw_attempts(invoice, now)
+    discount_rules.release_uses(invoice)
+    if invoice.subscription_id is not None:
+        discount_rules.release_promo_code(account, invoice.subscription_id, now)
+    events.tell_invoice("invoice.voided", account, invoice, now)
+
+
+def give_up(account: Account, invoice: Invoice, now: datetime) -> int:
+    """Writes off what is due of an open invoice and makes it uncollectible; the amount, minor units."""
+    amount = invoice.amount_due_minor
+    invoice.status = invoice_rules.move_document(
+        invoice_rules.Document(invoice.status), invoice_rules.Document.UNCOLLECTIBLE
+    ).value
+    if amount > 0:
+        posting.post(ledger.debt_written_off(invoice.id, account.id, invoice.currency, amount), account, now)
+    invoice.written_off_minor, invoice.amount_due_minor, invoice.collection = amount, 0, "none"
+    invoice.closed_at, invoice.next_collection_at, invoice.updated_at = now, None, now
+    invoice.store(
+        "status",
+        "written_off_minor",
+        "amount_due_minor",
+        "collection",
+        "closed_at",
+        "next_collection_at",
+        "updated_at",
+    )
+    orders.withdraw_attempts(invoice, now)
+    discount_rules.commit_uses(invoice)
+    events.tell_invoice("invoice.uncollectible", account, invoice, now)
+    return amount
+
+
+def end_subscription(
+    account: Account,
+    subscription: Subscription,
+    action: rules.Action,
+    reason: str,
+    now: datetime,
+    *,
+    on: date | None = None,
+    then: str = "void",
+) -> None:
+    """CANCEL or EXPIRE it, access ending with the beginning of ``on`` (today when None).
+
+    Open invoices of it are closed through close-payments; ``then`` says what becomes of them.
+    """
+    value = subscription_terms.as_value(subscription)
+    day = on or day_in_zone(now, subscription.time_zone)
+    ended = rules.cancel if action is rules.Action.CANCEL else rules.expire
+    subscription_terms.take(subscription, ended(value, today=day), now)
+    subscription.ended_at, subscription.end_reason = now, reason
+    subscription.save(using="billing")
+    if not subscription.invoices.filter(status="open").exists():
+        discount_rules.release_promo_code(account, subscription.id, now)
+    for invoice in subscription.invoices.filter(status="open").exclude(kind="charge").order_by("id"):
+        orders.order_closing(account, invoice, then, now)
+    name = "subscription.cancelled" if action is rules.Action.CANCEL else "subscription.expired"
+    events.tell_subscription(name, account, subscription, now)

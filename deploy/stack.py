@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from deploy import compose
 from deploy.compose import ComposeStack
@@ -105,19 +105,9 @@ def print_summary(stack: Stack) -> None:
     print("\n  make demo   the whole story      make urls   all addresses as JSON      make down   stop\n")
 
 
-def describe_logins(content: object) -> list[str]:
-    """One line per login, whatever the seed wrote: a list of objects, or an object name -> login."""
-    if isinstance(content, dict):
-        content = (
-            content.get("items")
-            or content.get("logins")
-            or [{"name": k, "login": v} for k, v in content.items()]
-        )
-    rows = content if isinstance(content, list) else [content]
-    return [
-        "  ".join(f"{key}: {value}" for key, value in row.items()) if isinstance(row, dict) else str(row)
-        for row in rows
-    ]
+def describe_logins(content: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """One line per login; ``content`` is group -> {username, password}, as the seed writes it."""
+    return [f"{group:<10} {login['username']} / {login['password']}" for group, login in content.items()]
 
 
 def show_logs(stack: Stack, service: str | None, lines: int) -> int:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.compose import DEMO_LOGINS, ComposeStack
 from deploy.local import gateway, packages
+from deploy.local.stack import LocalStack
 from deploy.local.state import ROOT, StackState
 from deploy.processes import LOCAL_PORTS
 from deploy.progress import Progress
@@ -76,8 +78,23 @@ def test_secrets_are_made_once_and_private(tmp_path: Path) -> None:
 
 
 def test_demo_logins_are_one_line_each() -> None:
-    assert describe_logins({"items": [{"email": "a@b", "password": "x"}]}) == ["email: a@b  password: x"]
-    assert describe_logins([{"login": "finance"}]) == ["login: finance"]
+    logins = {"finance": {"username": "finance", "password": "secret"}}
+    assert describe_logins(logins) == ["finance    finance / secret"]
+
+
+def test_demo_logins_under_compose_are_the_panel_s_own() -> None:
+    roles = (ROOT / "admin_panel/staff/roles.py").read_text()
+    assert list(DEMO_LOGINS) == re.findall(r'^    "([a-z]+)": (?:_|set)', roles, re.MULTILINE)
+    assert 'f"dev-{name}-password"' in (ROOT / "admin_panel/staff/demo.py").read_text()
+
+
+@pytest.mark.parametrize("stack", [LocalStack, ComposeStack])
+def test_make_up_refuses_production(
+    stack: type[LocalStack] | type[ComposeStack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APP_ENV", "production")
+    with pytest.raises(SystemExit, match="make up is for development"):
+        stack(tmp_path).up(Progress())
 
 
 class Suite(BaseHTTPRequestHandler):

@@ -57,7 +57,7 @@ h1{font-size:clamp(1.8rem,5vw,3rem);line-height:1.12;margin:0 0 1rem;max-width:1
 text-wrap:balance}
 p{color:var(--soft);margin:0}
 ul{list-style:none;padding:0;margin:3rem 0 0;display:grid;gap:1rem;
-grid-template-columns:repeat(auto-fit,minmax(16rem,1fr))}
+grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr))}
 li a{display:flex;flex-direction:column;gap:.35rem;height:100%;padding:1.4rem 1.5rem;background:var(--card);
 border:1px solid var(--line);border-radius:14px;text-decoration:none;transition:border-color .15s}
 li a:hover,li a:focus-visible{border-color:var(--mark);outline:none}

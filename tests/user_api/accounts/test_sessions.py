@@ -95,6 +95,24 @@ async def test_old_token_ends_the_family_everywhere(
     assert last["data"]["revoked_families"] == [str(row["family_id"])]
 
 
+async def test_family_stays_ended_when_the_database_fails_just_then(
+    register: Register, clock: ManualClock, rows: Callable[..., Any]
+) -> None:
+    anna = await register()
+    stolen = anna.refresh_token
+    await rotate(anna)
+    clock.advance(timedelta(seconds=6))
+    await rows("ALTER TABLE revoked_sessions ADD CONSTRAINT broken CHECK (false) NOT VALID")
+    try:
+        assert (await anna.refresh(stolen)).status_code == 500
+    finally:
+        await rows("ALTER TABLE revoked_sessions DROP CONSTRAINT broken")
+    # Redis has marked the family in the step that saw the reuse; the next request brings the database along.
+    assert (await anna.refresh()).status_code == 401
+    assert len(await rows("SELECT 1 FROM revoked_sessions")) == 1
+    assert (await anna.get("/v1/me")).status_code == 401
+
+
 async def test_reuse_is_noticed_in_any_order(register: Register, clock: ManualClock) -> None:
     order = random.Random(20261123)
     for number in range(12):

@@ -15,7 +15,6 @@ from shared.worker import Loop, run_worker
 from user_api.consumers import EventHandlers
 from user_api.readiness import make_health
 from user_api.resources import Resources, open_resources
-from user_api.rights_cache import RightsCache
 from user_api.settings import Settings
 from user_api.user_service.purge_expired import purge_expired
 
@@ -37,8 +36,7 @@ def make_loops(resources: Resources) -> dict[str, Loop]:
     """Everything the worker does, by name."""
     database_url = resources.settings.database_url.get_secret_value()
     amqp_url = resources.settings.amqp_url.get_secret_value()
-    rights = RightsCache(resources.cache_redis, resources.sessions, resources.clock)
-    handlers = EventHandlers(resources.sessions, resources.clock, rights).by_queue()
+    handlers = EventHandlers(resources.sessions, resources.clock, resources.rights).by_queue()
     loops: dict[str, Loop] = {
         queue: Consumer(queue, amqp_url, database_url, resources.clock, handle).run
         for queue, handle in handlers.items()

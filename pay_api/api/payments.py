@@ -1,0 +1,177 @@
+"""Routes of payments for services: start, look, list, capture, cancel."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from pay_api import repository
+from pay_api.api.deps import Edge, EdgeDep, KeyHeader, ServiceDep, run_keyed
+from pay_api.api.schemas import (
+    CancelBody,
+    CaptureBody,
+    PaymentPage,
+    PaymentView,
+    SavedMethod,
+    StartPaymentBody,
+    json_of,
+    view_payment,
+)
+from pay_api.pay_service.cancel_payment import CancelPayment, cancel_payment
+from pay_api.pay_service.capture_payment import capture_payment
+from pay_api.pay_service.start_payment import StartPayment, start_payment
+from pay_api.providers.base import ReceiptLine
+from pay_api.vault import Payer
+from shared.asgi import problem_responses
+from shared.errors import AppError, Kind, invalid, not_found
+from shared.pagination import DEFAULT_LIMIT, MAX_LIMIT, decode_cursor, page
+from shared.queue.messages.payments import PaymentStatus
+
+router = APIRouter(tags=["payments"])
+
+
+async def load_view(edge: Edge, payment_id: UUID) -> PaymentView:
+    """The payment as it is now; raises ``payment-not-found`` (404)."""
+    async with edge.ctx.sessions() as session:
+        payment = await repository.payment(session, payment_id)
+        if payment is None:
+            raise not_found("payment")
+        return view_payment(payment, await repository.refunds_of(session, payment_id), edge.links)
+
+
+def _command(body: StartPaymentBody, caller: str) -> StartPayment:
+    lines = tuple(
+        ReceiptLine(line.label, line.quantity, line.amount.amount, line.vat_rate_bp)
+        for line in body.receipt.lines
+    )
+    if any(line.amount.currency != body.amount.currency for line in body.receipt.lines):
+        raise invalid("receipt-mismatch", "The lines of the receipt are in another currency.")
+    saved = isinstance(body.method, SavedMethod)
+    name = None if isinstance(body.method, SavedMethod) else body.method.cardholder_name
+    return StartPayment(
+        payment_id=body.payment_id,
+        invoice_id=body.invoice_id,
+        user_id=body.user_id,
+        amount=body.amount,
+        description=body.description,
+        initiator=body.initiator,
+        capture=body.capture,
+        payer=Payer(body.payer.email, str(body.payer.ip) if body.payer.ip else None, name),
+        locale=body.payer.locale,
+        receipt=lines,
+        return_url=body.return_url,
+        caller=caller,
+        card_cryptogram=None if isinstance(body.method, SavedMethod) else body.method.card_cryptogram,
+        payment_method_id=body.method.payment_method_id if isinstance(body.method, SavedMethod) else None,
+        save_method=not saved and bool(getattr(body.method, "save_method", False)),
+    )
+
+
+@router.post(
+    "/v1/payments",
+    status_code=201,
+    response_model=PaymentView,
+    responses={202: {"model": PaymentView}, **problem_responses(401, 409)},
+)
+async def start(
+    request: Request, body: StartPaymentBody, edge: EdgeDep, caller: ServiceDep, key: KeyHeader = None
+) -> Response:
+    """Pays an invoice. Whatever became of it is the answer: a decline is a payment ``failed``."""
+
+    async def work() -> tuple[int, Any]:
+        payment_id = await start_payment(edge.ctx, _command(body, caller.name))
+        view = await load_view(edge, payment_id)
+        return 202 if body.initiator == "merchant" else 201, json_of(view)
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
+
+
+@router.get("/v1/payments/{payment_id}", response_model=PaymentView, responses=problem_responses(401, 404))
+async def show(payment_id: UUID, edge: EdgeDep, caller: ServiceDep) -> PaymentView:
+    """One payment."""
+    return await load_view(edge, payment_id)
+
+
+@router.get("/v1/payments", response_model=PaymentPage, responses=problem_responses(401))
+async def list_(
+    edge: EdgeDep,
+    caller: ServiceDep,
+    user_id: UUID | None = None,
+    invoice_id: UUID | None = None,
+    status: PaymentStatus | None = None,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> PaymentPage:
+    """Payments, newest first."""
+    async with edge.ctx.sessions() as session:
+        found = await repository.list_payments(
+            session,
+            user_id=user_id,
+            invoice_id=invoice_id,
+            status=status.value if status else None,
+            before=_read_cursor(cursor) if cursor else None,
+            limit=limit,
+        )
+        shown, next_cursor = page(found, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+        refunds = await repository.refunds_of_all(session, [payment.id for payment in shown])
+    items = [view_payment(payment, refunds[payment.id], edge.links) for payment in shown]
+    return PaymentPage(items=items, next_cursor=next_cursor)
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    moment, payment_id = decode_cursor(cursor, str, str)
+    try:
+        created_at, last_id = datetime.fromisoformat(moment), UUID(payment_id)
+    except ValueError as error:
+        raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.") from error
+    if created_at.tzinfo is None:
+        raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.")
+    return created_at, last_id
+
+
+@router.post(
+    "/v1/payments/{payment_id}/cancel",
+    response_model=PaymentView,
+    responses=problem_responses(401, 404, 409),
+)
+async def cancel(
+    request: Request,
+    payment_id: UUID,
+    body: CancelBody,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    key: KeyHeader = None,
+) -> Response:
+    """Closes, voids or refunds: whichever the payment's state needs."""
+
+    async def work() -> tuple[int, Any]:
+        command = CancelPayment(payment_id, body.cancellation_id, body.amount, body.reason, caller.name)
+        await cancel_payment(edge.ctx, command)
+        return 200, json_of(await load_view(edge, payment_id))
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
+
+
+@router.post(
+    "/v1/payments/{payment_id}/capture",
+    response_model=PaymentView,
+    responses=problem_responses(401, 404, 409),
+)
+async def capture(
+    request: Request,
+    payment_id: UUID,
+    body: CaptureBody,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    key: KeyHeader = None,
+) -> Response:
+    """Takes held money, whole or in part."""
+
+    async def work() -> tuple[int, Any]:
+        await capture_payment(edge.ctx, payment_id, body.amount, caller.name)
+        return 200, json_of(await load_view(edge, payment_id))
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)

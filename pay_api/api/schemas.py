@@ -1,0 +1,267 @@
+"""Bodies of PayAPI: strict requests, and the payment as callers see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, IPvAnyAddress
+
+from pay_api.links import Links, Purpose
+from pay_api.models import Payment, PaymentMethod, Refund
+from pay_api.pay_service.transitions import decline_of
+from shared.money import Money
+from shared.queue.messages.payments import PaymentStatus
+
+_LABEL_LENGTH = 128
+
+
+def _positive(value: Money) -> Money:
+    if value.amount <= 0:
+        raise ValueError("must be more than zero")
+    return value
+
+
+def _web_address(value: str) -> str:
+    try:
+        address = urlsplit(value)
+        valid = address.scheme in ("http", "https") and bool(address.hostname) and "@" not in address.netloc
+    except ValueError:
+        valid = False
+    if not valid or any(ord(character) <= 32 or character in "\"'<>\\" for character in value):
+        raise ValueError("must be an http or https address")
+    return value
+
+
+def _plain(value: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in value) or not value.strip():
+        raise ValueError("must be readable text")
+    return value
+
+
+PositiveMoney = Annotated[Money, AfterValidator(_positive)]
+WebAddress = Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]
+Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CardCryptogram(_Body):
+    """A new card, encrypted in the payer's browser."""
+
+    kind: Literal["card_cryptogram"]
+    card_cryptogram: str = Field(min_length=1, max_length=8192, repr=False)
+    cardholder_name: Annotated[str, Field(max_length=100), AfterValidator(_plain)] | None = None
+    save_method: bool = False
+
+
+class SavedMethod(_Body):
+    """A card saved before."""
+
+    kind: Literal["saved_method"]
+    payment_method_id: UUID
+
+
+class PayerBody(_Body):
+    """Who pays; the address and e-mail go to the provider and nowhere else."""
+
+    email: Annotated[EmailStr, Field(max_length=254)] | None = None
+    ip: IPvAnyAddress | None = None
+    locale: Literal["ru", "en"] = "ru"
+
+
+class ReceiptLineBody(_Body):
+    """One line of the receipt; ``amount`` is the line's total."""
+
+    label: Annotated[str, Field(min_length=1, max_length=_LABEL_LENGTH), AfterValidator(_plain)]
+    quantity: int = Field(ge=1, le=10_000, strict=True)
+    amount: PositiveMoney
+    vat_rate_bp: Literal[0, 500, 700, 1000, 2000, 2200] | None
+
+
+class ReceiptBody(_Body):
+    lines: list[ReceiptLineBody] = Field(min_length=1, max_length=100)
+
+
+class StartPaymentBody(_Body):
+    """``capture``: ``manual`` only holds the money until ``POST …/capture``."""
+
+    payment_id: UUID
+    invoice_id: UUID
+    user_id: UUID
+    amount: PositiveMoney
+    description: Annotated[str, Field(min_length=1, max_length=250), AfterValidator(_plain)]
+    initiator: Literal["customer", "merchant"]
+    method: Annotated[CardCryptogram | SavedMethod, Field(discriminator="kind")]
+    payer: PayerBody
+    return_url: WebAddress | None = None
+    receipt: ReceiptBody
+    capture: Literal["automatic", "manual"] = "automatic"
+
+
+class CancelBody(_Body):
+    cancellation_id: UUID
+    amount: PositiveMoney | None = None
+    reason: Reason
+
+
+class RefundBody(_Body):
+    refund_order_id: UUID
+    amount: PositiveMoney
+    reason: Reason
+
+
+class CaptureBody(_Body):
+    amount: PositiveMoney | None = None
+
+
+class NextAction(BaseModel):
+    kind: Literal["redirect"]
+    url: str
+
+
+class DeclineView(BaseModel):
+    """``message`` is in the payer's language."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    decline_class: str = Field(alias="class")
+    code: str
+    message: str
+
+
+class RefundView(BaseModel):
+    id: UUID
+    amount: Money
+    status: str
+    reason: str
+    cancellation_id: UUID | None
+    refund_order_id: UUID | None
+    created_at: datetime
+
+
+class PublicPaymentView(BaseModel):
+    """A payment as its payer's browser sees it."""
+
+    id: UUID
+    invoice_id: UUID | None
+    purpose: str
+    initiator: str
+    provider: str
+    status: PaymentStatus
+    amount: Money
+    captured: Money
+    refunded: Money
+    settles_invoice: bool
+    late: bool
+    payment_method_id: UUID | None
+    card_mask: str | None
+    next_action: NextAction | None
+    decline: DeclineView | None
+    refunds: list[RefundView]
+    events_url: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class PaymentView(PublicPaymentView):
+    """A payment as services see it."""
+
+    user_id: UUID
+
+
+class PaymentPage(BaseModel):
+    items: list[PaymentView]
+    next_cursor: str | None
+
+
+class PaymentMethodView(BaseModel):
+    id: UUID
+    provider: str
+    card_mask: str
+    card_brand: str
+    expires_month: int
+    expires_year: int
+    created_at: datetime
+
+
+class PaymentMethodList(BaseModel):
+    items: list[PaymentMethodView]
+    next_cursor: str | None = None
+
+
+class ClosingView(BaseModel):
+    invoice_id: UUID
+    result: Literal["closed", "in_flight", "paid"]
+
+
+class QuiescenceView(BaseModel):
+    quiet: bool
+    pending: dict[str, int]
+
+
+def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> PaymentView:
+    """The payment with freshly signed links."""
+    currency = payment.currency
+    challenged = payment.status == PaymentStatus.ACTION_REQUIRED
+    decline = decline_of(payment)
+    return PaymentView(
+        id=payment.id,
+        invoice_id=payment.invoice_id,
+        user_id=payment.user_id,
+        purpose=payment.purpose,
+        initiator=payment.initiator,
+        provider=payment.provider,
+        status=PaymentStatus(payment.status),
+        amount=Money(payment.amount_minor, currency),
+        captured=Money(payment.captured_minor, currency),
+        refunded=Money(payment.refunded_minor, currency),
+        settles_invoice=payment.settles_invoice,
+        late=payment.late,
+        payment_method_id=payment.payment_method_id,
+        card_mask=payment.card_mask,
+        next_action=NextAction(kind="redirect", url=links.url(payment.id, Purpose.THREEDS))
+        if challenged
+        else None,
+        decline=DeclineView.model_validate(
+            {"class": decline.decline_class, "code": decline.code, "message": decline.message}
+        )
+        if decline
+        else None,
+        refunds=[
+            RefundView(
+                id=refund.id,
+                amount=Money(refund.amount_minor, currency),
+                status=refund.status,
+                reason=refund.reason,
+                cancellation_id=refund.cancellation_id,
+                refund_order_id=refund.refund_order_id,
+                created_at=refund.created_at,
+            )
+            for refund in refunds
+        ],
+        events_url=links.url(payment.id, Purpose.EVENTS),
+        created_at=payment.created_at,
+        updated_at=payment.updated_at,
+    )
+
+
+def json_of(view: BaseModel, **options: Any) -> dict[str, Any]:
+    return view.model_dump(mode="json", by_alias=True, **options)
+
+
+def view_method(method: PaymentMethod) -> PaymentMethodView:
+    return PaymentMethodView(
+        id=method.id,
+        provider=method.provider,
+        card_mask=method.card_mask,
+        card_brand=method.card_brand,
+        expires_month=method.expires_month,
+        expires_year=method.expires_year,
+        created_at=method.created_at,
+    )

@@ -1,0 +1,35 @@
+"""Runs the migrations of the database `pay` as its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from alembic import context
+from sqlalchemy import Connection, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from pay_api.models import Base
+
+
+def _url() -> str:
+    path = os.environ.get("MIGRATION_DATABASE_URL_FILE")
+    url = Path(path).read_text().strip() if path else os.environ["MIGRATION_DATABASE_URL"]
+    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+
+
+def _run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _main() -> None:
+    engine = create_async_engine(_url(), poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(_run)
+    await engine.dispose()
+
+
+asyncio.run(_main())

@@ -1,0 +1,206 @@
+"""The tables of the database `pay` as classes: columns only; constraints stand in the migration."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, LargeBinary, MetaData
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData()
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+        bytes: LargeBinary,
+    }
+
+
+class PaymentInvoice(Base):
+    """The row an invoice's payments queue at; ``closed_at`` refuses all later ones."""
+
+    __tablename__ = "payment_invoice"
+
+    invoice_id: Mapped[UUID] = mapped_column(primary_key=True)
+    closed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class PaymentMethod(Base):
+    """A saved card: the provider's token (encrypted) with its terminal, and masked data."""
+
+    __tablename__ = "payment_method"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID]
+    provider: Mapped[str]
+    terminal_id: Mapped[str]
+    token_encrypted: Mapped[bytes]
+    fingerprint: Mapped[str]
+    card_mask: Mapped[str]
+    card_brand: Mapped[str]
+    expires_month: Mapped[int]
+    expires_year: Mapped[int]
+    status: Mapped[str]
+    saved_by_payment_id: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    detached_at: Mapped[datetime | None]
+
+
+class Payment(Base):
+    """A payment. Every UPDATE is conditional on ``version`` and raises it by one."""
+
+    __tablename__ = "payment"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    invoice_id: Mapped[UUID | None]
+    user_id: Mapped[UUID]
+    purpose: Mapped[str]
+    initiator: Mapped[str]
+    provider: Mapped[str]
+    status: Mapped[str]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    captured_minor: Mapped[int] = mapped_column(default=0)
+    refunded_minor: Mapped[int] = mapped_column(default=0)
+    capture: Mapped[str]
+    settles_invoice: Mapped[bool] = mapped_column(default=True)
+    late: Mapped[bool] = mapped_column(default=False)
+    duplicate: Mapped[bool] = mapped_column(default=False)
+    method_kind: Mapped[str]
+    payment_method_id: Mapped[UUID | None]
+    save_method: Mapped[bool]
+    card_mask: Mapped[str | None]
+    card_brand: Mapped[str | None]
+    decline_class: Mapped[str | None]
+    decline_code: Mapped[str | None]
+    review_reason: Mapped[str | None]
+    description: Mapped[str]
+    locale: Mapped[str]
+    payer_encrypted: Mapped[bytes]
+    receipt: Mapped[dict[str, Any]]
+    return_url: Mapped[str | None]
+    caller: Mapped[str]
+    next_charge_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column()
+    created_at: Mapped[datetime]
+    succeeded_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own protocol
+
+
+class Attempt(Base):
+    """One try to charge. Its id is the provider's InvoiceId and the X-Request-ID of the charge."""
+
+    __tablename__ = "payment_attempt"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    payment_id: Mapped[UUID]
+    status: Mapped[str]
+    provider: Mapped[str]
+    terminal_id: Mapped[str]
+    payment_method_id: Mapped[UUID | None]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    transaction_id: Mapped[str | None]
+    reason_code: Mapped[int | None]
+    acs_url: Mapped[str | None]
+    pa_req: Mapped[str | None]
+    threeds_request_id: Mapped[UUID | None]
+    expires_at: Mapped[datetime | None]
+    voided_at: Mapped[datetime | None]
+    first_sent_at: Mapped[datetime]
+    last_sent_at: Mapped[datetime]
+    last_missed_at: Mapped[datetime | None]
+    next_query_at: Mapped[datetime | None]
+    query_count: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Operation(Base):
+    """A capture or a void; its id is its X-Request-ID."""
+
+    __tablename__ = "payment_operation"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    payment_id: Mapped[UUID]
+    attempt_id: Mapped[UUID]
+    kind: Mapped[str]
+    amount_minor: Mapped[int]
+    status: Mapped[str]
+    reason: Mapped[str]
+    caller: Mapped[str]
+    first_sent_at: Mapped[datetime]
+    last_sent_at: Mapped[datetime]
+    next_query_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Refund(Base):
+    """Money on its way back; its id is its X-Request-ID."""
+
+    __tablename__ = "payment_refund"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    payment_id: Mapped[UUID]
+    attempt_id: Mapped[UUID]
+    amount_minor: Mapped[int]
+    status: Mapped[str]
+    reason: Mapped[str]
+    origin: Mapped[str]
+    cancellation_id: Mapped[UUID | None]
+    refund_order_id: Mapped[UUID | None]
+    provider: Mapped[str]
+    transaction_id: Mapped[str | None]
+    caller: Mapped[str]
+    first_sent_at: Mapped[datetime | None]
+    last_sent_at: Mapped[datetime | None]
+    last_missed_at: Mapped[datetime | None]
+    next_query_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    succeeded_at: Mapped[datetime | None]
+
+
+class Transition(Base):
+    """One step of a payment's status: who, when, why. Append-only."""
+
+    __tablename__ = "payment_transition"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    payment_id: Mapped[UUID]
+    version: Mapped[int]
+    from_status: Mapped[str | None]
+    to_status: Mapped[str]
+    actor: Mapped[str]
+    reason: Mapped[str]
+    transaction_id: Mapped[str | None]
+    at: Mapped[datetime]
+
+
+class Webhook(Base):
+    """A notification of a provider: stored first, applied after; its key dedupes for ever."""
+
+    __tablename__ = "webhook"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    provider: Mapped[str]
+    kind: Mapped[str]
+    transaction_id: Mapped[str]
+    status: Mapped[str]
+    event: Mapped[dict[str, Any]]
+    token_encrypted: Mapped[bytes | None]
+    outcome: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    duplicates: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+    applied_at: Mapped[datetime | None]

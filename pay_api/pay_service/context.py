@@ -1,0 +1,48 @@
+"""What every use case of PayService is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from pay_api.providers.base import Provider
+from pay_api.providers.registry import open_providers
+from pay_api.settings import Settings
+from pay_api.vault import Vault
+from shared.clock import Clock
+
+SOURCE: Final = "pay-api"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Database, clock, connectors and vault of one process."""
+
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    clock: Clock
+    providers: Mapping[str, Provider]
+    vault: Vault
+
+    async def aclose(self) -> None:
+        for provider in self.providers.values():
+            await provider.aclose()
+        await self.engine.dispose()
+
+
+def open_context(settings: Settings, clock: Clock | None = None, *, pool_size: int = 10) -> Context:
+    """Opens nothing yet: connections are made when first used."""
+    url = settings.asyncpg_dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
+    engine = create_async_engine(
+        url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=5, pool_pre_ping=True
+    )
+    return Context(
+        engine,
+        async_sessionmaker(engine, expire_on_commit=False),
+        clock or settings.clock(),
+        open_providers(settings),
+        Vault(settings.token_encryption_key.get_secret_value()),
+    )

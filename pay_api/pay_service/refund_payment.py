@@ -1,0 +1,229 @@
+"""Refunds a captured payment, whole or in part; the parts never exceed what was captured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pay_api import repository
+from pay_api.models import Payment, Refund
+from pay_api.pay_service import transitions
+from pay_api.pay_service.context import Context
+from pay_api.pay_service.ladder import next_query_at
+from pay_api.pay_service.payment import IN_FLIGHT, PAID, after_refund
+from pay_api.pay_service.start_payment import payment_in_progress
+from pay_api.providers.base import Done, NotExecuted, OperationOutcome, Refused, Unknown
+from shared import logs
+from shared.errors import conflict, invalid, not_found
+from shared.ids import new_id
+from shared.money import Money
+from shared.queue.messages.payments import PaymentStatus
+
+log = logs.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPayment:
+    """One refund order; ``refund_order_id`` makes it happen once."""
+
+    payment_id: UUID
+    refund_order_id: UUID
+    amount: Money
+    reason: str
+    caller: str
+
+
+async def refund_payment(ctx: Context, command: RefundPayment) -> None:
+    """Refuses with ``payment-not-refundable``, ``payment-in-progress`` (409), ``amount-too-large``,
+    ``currency-differs`` (422). The same order asked for again changes nothing."""
+    async with ctx.sessions.begin() as session:
+        payment = await repository.lock_payment(session, command.payment_id)
+        if payment is None:
+            raise not_found("payment")
+        done = await repository.refund_by(session, refund_order_id=command.refund_order_id)
+        if done is not None:
+            if done.payment_id != payment.id or done.amount_minor != command.amount.amount:
+                raise conflict("refund-order-id-taken", "Another refund was made under this id.")
+            return
+        refund = await begin_refund(
+            session,
+            payment,
+            command.amount,
+            reason=command.reason,
+            caller=command.caller,
+            now=ctx.clock.now(),
+            refund_order_id=command.refund_order_id,
+        )
+    await complete_refund(ctx, refund, command.caller)
+
+
+async def begin_refund(
+    session: AsyncSession,
+    payment: Payment,
+    amount: Money | None,
+    *,
+    reason: str,
+    caller: str,
+    now: datetime,
+    cancellation_id: UUID | None = None,
+    refund_order_id: UUID | None = None,
+) -> Refund:
+    """Phase one, under the payment's lock: sets the sum aside. Without ``amount``: all that is left."""
+    if PaymentStatus(payment.status) in IN_FLIGHT:
+        raise payment_in_progress(payment.id)
+    if PaymentStatus(payment.status) not in PAID:
+        raise conflict("payment-not-refundable", f"The payment is {payment.status}.")
+    if amount is not None and amount.currency != payment.currency:
+        raise invalid("currency-differs", "The payment is in another currency.")
+    earlier = await repository.refunds_of(session, payment.id)
+    left = payment.captured_minor - sum(
+        refund.amount_minor for refund in earlier if refund.status != "failed"
+    )
+    amount_minor = amount.amount if amount else left
+    if not 0 < amount_minor <= left:
+        raise invalid(
+            "amount-too-large",
+            "More than is left to refund.",
+            refundable=Money(left, payment.currency).as_json(),
+        )
+    attempt = await repository.live_attempt(session, payment.id)
+    assert attempt is not None
+    refund = Refund(
+        id=new_id(),
+        payment_id=payment.id,
+        attempt_id=attempt.id,
+        amount_minor=amount_minor,
+        status="processing",
+        reason=reason,
+        origin="suite",
+        cancellation_id=cancellation_id,
+        refund_order_id=refund_order_id,
+        provider=payment.provider,
+        caller=caller,
+        first_sent_at=now,
+        last_sent_at=now,
+        next_query_at=next_query_at(now, now),
+        created_at=now,
+    )
+    session.add(refund)
+    payment.updated_at = now
+    await session.flush()
+    return refund
+
+
+async def send_refund(ctx: Context, refund: Refund) -> OperationOutcome:
+    """Phase two: the call, under the refund's own request id."""
+    async with ctx.sessions() as session:
+        attempt = await repository.attempt(session, refund.attempt_id)
+    assert attempt is not None
+    assert attempt.transaction_id is not None
+    return await ctx.providers[refund.provider].refund(
+        refund.id, attempt.transaction_id, refund.amount_minor, attempt.currency
+    )
+
+
+async def complete_refund(ctx: Context, refund: Refund, actor: str) -> None:
+    """Phases two and three."""
+    outcome = await send_refund(ctx, refund)
+    async with ctx.sessions.begin() as session:
+        payment = await repository.lock_payment(session, refund.payment_id)
+        stored = await session.get(Refund, refund.id, populate_existing=True, with_for_update=True)
+        assert payment is not None
+        assert stored is not None
+        await settle_refund(session, payment, stored, outcome, actor=actor, now=ctx.clock.now())
+
+
+async def settle_refund(
+    session: AsyncSession,
+    payment: Payment,
+    refund: Refund,
+    outcome: OperationOutcome,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Phase three, for answers, notifications and queries alike; the second to come changes nothing."""
+    if refund.status == "succeeded":
+        if isinstance(outcome, Done) and outcome.transaction_id not in (None, refund.transaction_id):
+            await _adopt_other(session, payment, refund, outcome, actor, now)
+        return
+    match outcome:
+        case Done(transaction_id):
+            await _succeed(session, payment, refund, transaction_id, actor, now)
+        case Refused(why):
+            log.warning("refund-failed", refund_id=str(refund.id), why=why)
+            refund.status, refund.next_query_at = "failed", None
+            payment.updated_at = now  # wakes whoever watches
+        case Unknown() | NotExecuted():  # money owed: the reconciler looks, and sends it again
+            refund.status = "unknown"
+            refund.next_query_at = next_query_at(refund.first_sent_at or refund.created_at, now)
+
+
+async def _succeed(
+    session: AsyncSession,
+    payment: Payment,
+    refund: Refund,
+    transaction_id: str | None,
+    actor: str,
+    now: datetime,
+) -> None:
+    refund.status, refund.transaction_id = "succeeded", transaction_id
+    refund.succeeded_at, refund.next_query_at = now, None
+    payment.refunded_minor += refund.amount_minor
+    to = after_refund(payment.captured_minor, payment.refunded_minor)
+    await transitions.step(
+        session,
+        payment,
+        to,
+        actor=actor,
+        reason=f"refund {refund.id}: {refund.reason}",
+        now=now,
+        transaction_id=transaction_id,
+    )
+
+
+async def _adopt_other(
+    session: AsyncSession, payment: Payment, refund: Refund, outcome: Done, actor: str, now: datetime
+) -> None:
+    """A notification of the provider's cabinet was taken for our refund: the other one counts too."""
+    assert outcome.transaction_id is not None
+    known = await repository.refund_by_transaction(session, refund.provider, outcome.transaction_id)
+    if known is None:
+        await adopt_refund(
+            session, payment, refund.attempt_id, outcome.transaction_id, refund.amount_minor, actor, now
+        )
+
+
+async def adopt_refund(
+    session: AsyncSession,
+    payment: Payment,
+    attempt_id: UUID,
+    transaction_id: str,
+    amount_minor: int,
+    actor: str,
+    now: datetime,
+) -> bool:
+    """Records a refund made in the provider's cabinet; False when it is more than is left."""
+    if (
+        PaymentStatus(payment.status) not in PAID
+        or amount_minor > payment.captured_minor - payment.refunded_minor
+    ):
+        return False
+    refund = Refund(
+        id=new_id(),
+        payment_id=payment.id,
+        attempt_id=attempt_id,
+        amount_minor=amount_minor,
+        status="processing",
+        reason="made at the provider",
+        origin="provider",
+        provider=payment.provider,
+        caller=actor,
+        created_at=now,
+    )
+    session.add(refund)
+    await _succeed(session, payment, refund, transaction_id, actor, now)
+    return True

@@ -1,0 +1,221 @@
+"""Applies what was learned about an attempt, from whichever source, to its payment; nobody else does."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import Counter
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pay_api import repository
+from pay_api.models import Attempt, Payment, PaymentMethod
+from pay_api.pay_service import transitions
+from pay_api.pay_service.context import Context
+from pay_api.pay_service.declines import PROVIDER_UNAVAILABLE, DeclineReason
+from pay_api.pay_service.ladder import THREEDS_LIFETIME, next_query_at
+from pay_api.pay_service.payment import ATTEMPT_AFTER, AttemptStatus, Move, Seen, decide
+from pay_api.providers.base import (
+    ActionRequired,
+    Authorized,
+    Card,
+    ChargeOutcome,
+    Declined,
+    NotExecuted,
+    Paid,
+    Succeeded,
+    Unknown,
+    Voided,
+)
+from shared import logs
+from shared.ids import new_id
+from shared.queue.messages.payments import PaymentStatus
+
+Observation = ChargeOutcome | Voided
+MISMATCH: Final = "mismatch: "
+SETTLED: Final = Counter("payments_settled_total", "Steps of payments", ["status", "late"])
+ALARMS: Final = Counter("payment_observations_contradicted_total", "Observations against what is known")
+
+log = logs.logger(__name__)
+
+
+def mismatch_of(ctx: Context, payment: Payment, attempt: Attempt, paid: Paid) -> str | None:
+    """In what the moved money differs from what we asked for, or None."""
+    if attempt.transaction_id is not None and attempt.transaction_id != paid.transaction_id:
+        return "another transaction of the same attempt"
+    if paid.currency != attempt.currency:
+        return "currency"
+    if paid.account_id is not None and paid.account_id != str(payment.user_id):
+        return "account"
+    held_before = attempt.status == AttemptStatus.AUTHORIZED and isinstance(paid, Succeeded)
+    # A hold may be captured in part; everything else is exactly what was asked.
+    if paid.amount_minor != attempt.amount_minor and not (
+        held_before and 0 < paid.amount_minor < attempt.amount_minor
+    ):
+        return "amount"
+    if ctx.providers[attempt.provider].refuses(test_mode=paid.test_mode):
+        return "test money"
+    return None
+
+
+def _seen(observation: Observation) -> tuple[Seen, str]:
+    match observation:
+        case Succeeded():
+            return Seen.SUCCEEDED, "charged"
+        case Authorized():
+            return Seen.AUTHORIZED, "held"
+        case Declined(reason, code):
+            return Seen.DECLINED, f"declined: {reason.code}" + (f" ({code})" if code else "")
+        case ActionRequired():
+            return Seen.CHALLENGED, "3-D Secure"
+        case Voided():
+            return Seen.VOIDED, "voided"
+        case NotExecuted(why):
+            return Seen.NO_EFFECT, f"not executed: {why}"
+        case Unknown(why):
+            return Seen.UNKNOWN, f"no verdict: {why}"
+
+
+async def settle(
+    ctx: Context,
+    session: AsyncSession,
+    payment: Payment,
+    attempt: Attempt,
+    observation: Observation,
+    *,
+    actor: str,
+    now: datetime,
+) -> bool:
+    """Moves the locked payment and attempt when the observation says so; True when the payment moved."""
+    seen, reason = _seen(observation)
+    if isinstance(observation, Paid):
+        difference = mismatch_of(ctx, payment, attempt, observation)
+        if difference is not None:
+            seen, reason = Seen.MISMATCH, f"{MISMATCH}{difference}"
+    frozen = (payment.review_reason or "").startswith(MISMATCH)
+    before = PaymentStatus(payment.status)
+    decision = decide(before, seen, voided=attempt.voided_at is not None, frozen=frozen)
+    if not isinstance(decision, Move):
+        if decision.alarming:
+            ALARMS.inc()
+            log.error("observation-contradicts", payment_id=str(payment.id), seen=seen, status=before)
+        elif isinstance(observation, Paid) and seen is not Seen.MISMATCH:
+            await _keep_method(ctx, session, payment, attempt, observation, now)
+        return False
+    if decision.late:
+        await _mark_late(session, payment)
+    _write_outcome(payment, attempt, observation, decision.to, reason, now)
+    if isinstance(observation, Paid) and seen is not Seen.MISMATCH:
+        await _keep_method(ctx, session, payment, attempt, observation, now)
+    await transitions.step(
+        session,
+        payment,
+        decision.to,
+        actor=actor,
+        reason=reason,
+        now=now,
+        transaction_id=attempt.transaction_id,
+    )
+    SETTLED.labels(decision.to, str(decision.late).lower()).inc()
+    log.info("payment-moved", payment_id=str(payment.id), status=decision.to, actor=actor)
+    return True
+
+
+async def _mark_late(session: AsyncSession, payment: Payment) -> None:
+    payment.late = True
+    if payment.invoice_id is not None:
+        with session.no_autoflush:
+            other = await repository.live_payment_of_invoice(session, payment.invoice_id, but=payment.id)
+        # The invoice already has its payment: this money stands beside it, for BillingAPI to decide on.
+        payment.duplicate = other is not None
+
+
+def _write_outcome(
+    payment: Payment,
+    attempt: Attempt,
+    observation: Observation,
+    to: PaymentStatus,
+    reason: str,
+    now: datetime,
+) -> None:
+    attempt.status = ATTEMPT_AFTER[to]
+    transaction_id = getattr(observation, "transaction_id", None)
+    if attempt.transaction_id is None and transaction_id is not None:
+        attempt.transaction_id = transaction_id
+    payment.review_reason = reason if to is PaymentStatus.NEEDS_REVIEW else None
+    attempt.next_query_at = None
+    attempt.ended_at = None if to in _OPEN else now
+    match observation:
+        case Paid() as paid:
+            payment.decline_class = payment.decline_code = None
+            _show_card(payment, paid.card)
+        case Declined(decline, code, _, card):
+            attempt.reason_code = code
+            set_decline(payment, decline)
+            _show_card(payment, card)
+        case ActionRequired(_, acs_url, pa_req):
+            attempt.acs_url, attempt.pa_req = acs_url, pa_req
+            attempt.expires_at = attempt.next_query_at = now + THREEDS_LIFETIME
+        case NotExecuted():
+            attempt.status = AttemptStatus.CLOSED
+            set_decline(payment, PROVIDER_UNAVAILABLE)
+        case Voided():
+            attempt.voided_at = now
+        case Unknown():
+            attempt.next_query_at = next_query_at(attempt.first_sent_at, now)
+    if isinstance(observation, Succeeded) and to is PaymentStatus.SUCCEEDED:
+        payment.captured_minor = observation.amount_minor
+        payment.succeeded_at = now
+
+
+_OPEN: Final = frozenset(
+    {
+        PaymentStatus.ACTION_REQUIRED,
+        PaymentStatus.AUTHORIZED,
+        PaymentStatus.UNKNOWN,
+        PaymentStatus.NEEDS_REVIEW,
+    }
+)
+
+
+def set_decline(payment: Payment, reason: DeclineReason) -> None:
+    payment.decline_class, payment.decline_code = reason.decline_class, reason.code
+
+
+def _show_card(payment: Payment, card: Card | None) -> None:
+    if card is not None:
+        payment.card_mask, payment.card_brand = card.mask, card.brand
+
+
+async def _keep_method(
+    ctx: Context, session: AsyncSession, payment: Payment, attempt: Attempt, paid: Paid, now: datetime
+) -> None:
+    """Saves the card when the payer asked for it, the provider gave a token, and it was not saved before."""
+    if not payment.save_method or payment.payment_method_id is not None:
+        return
+    if paid.token is None or paid.card is None:
+        return
+    card = paid.card
+    method = PaymentMethod(
+        id=new_id(),
+        user_id=payment.user_id,
+        provider=attempt.provider,
+        terminal_id=attempt.terminal_id,
+        token_encrypted=ctx.vault.seal(paid.token),
+        fingerprint=ctx.vault.fingerprint(
+            card.first_six, card.last_four, card.expires_month, card.expires_year
+        ),
+        card_mask=card.mask,
+        card_brand=card.brand,
+        expires_month=card.expires_month,
+        expires_year=card.expires_year,
+        status="active",
+        saved_by_payment_id=payment.id,
+        created_at=now,
+        updated_at=now,
+    )
+    with session.no_autoflush:
+        saved = await repository.upsert_method(session, method, now)
+        await transitions.tell_method(session, saved, "payment_method.saved", now)
+    payment.payment_method_id = saved.id
+    payment.updated_at = now

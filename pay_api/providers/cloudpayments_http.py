@@ -1,0 +1,90 @@
+"""Carries one request to CloudPayments and tells apart: answered, not executed, unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+from prometheus_client import Counter
+
+from pay_api.providers.base import NotExecuted, Unknown
+from shared import logs
+
+CONNECT_SECONDS: Final = 2.0
+CALL_SECONDS: Final = 23.0  # within UserAPI's 25 s for PayAPI
+TRIES: Final = 3  # only of what was certainly not executed
+_PAUSE_SECONDS: Final = 0.2
+
+CALLS: Final = Counter("provider_calls_total", "Calls to the payment provider", ["path", "outcome"])
+
+log = logs.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A JSON object with HTTP 200; numbers with a point are Decimal."""
+
+    body: dict[str, Any]
+
+
+class Transport:
+    """POST of JSON with HTTP Basic; ``concurrent_calls`` is this process's share of the provider's limit."""
+
+    def __init__(self, base_url: str, public_id: str, secret: str, *, concurrent_calls: int) -> None:
+        self._turns = asyncio.Semaphore(concurrent_calls)
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            auth=httpx.BasicAuth(public_id, secret),
+            timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def post(
+        self, path: str, content: bytes, request_id: UUID | None = None
+    ) -> Answered | NotExecuted | Unknown:
+        """``request_id`` makes a repeat harmless for an hour (X-Request-ID)."""
+        headers = {"Content-Type": "application/json"}
+        if request_id is not None:
+            headers["X-Request-ID"] = str(request_id)
+        outcome: Answered | NotExecuted | Unknown = NotExecuted("not tried")
+        for attempt in range(TRIES):
+            async with self._turns:
+                outcome = await self._send(path, content, headers)
+            if not isinstance(outcome, NotExecuted):
+                break
+            if attempt + 1 < TRIES:
+                await asyncio.sleep(_PAUSE_SECONDS * 2**attempt * (0.5 + random.random()))  # noqa: S311
+        CALLS.labels(path, type(outcome).__name__.lower()).inc()
+        if not isinstance(outcome, Answered):
+            log.warning("provider-did-not-answer", path=path, outcome=type(outcome).__name__, why=outcome.why)
+        return outcome
+
+    async def _send(
+        self, path: str, content: bytes, headers: dict[str, str]
+    ) -> Answered | NotExecuted | Unknown:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                response = await self._http.post(path, content=content, headers=headers)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            return NotExecuted(type(error).__name__)  # no byte of the request had left us
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Unknown(type(error).__name__)
+        if response.status_code in (401, 403, 429):
+            return NotExecuted(f"status {response.status_code}")
+        if response.status_code != 200:
+            return Unknown(f"status {response.status_code}")
+        try:
+            body = json.loads(response.content, parse_float=Decimal)
+        except (ValueError, RecursionError):
+            return Unknown("the answer is not JSON")
+        return Answered(body) if isinstance(body, dict) else Unknown("the answer is not an object")
+
+    async def aclose(self) -> None:
+        await self._http.aclose()

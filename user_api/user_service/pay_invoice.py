@@ -45,7 +45,7 @@ async def pay_invoice(
         resumed = await find_request(session, request_id) is not None
     if not resumed and (invoice.status is not InvoiceStatus.OPEN or invoice.amount_due.amount <= 0):
         raise conflict(
-            "invoice-not-payable", "Only an open invoice can be paid.", status=invoice.status.value
+            "invoice-not-payable", "Only an open invoice can be paid.", invoice_status=invoice.status.value
         )
     customer = await load_customer(commerce.sessions, user_id)
     return Paid(invoice, await start_payment(commerce, request_id, customer, invoice, wish))

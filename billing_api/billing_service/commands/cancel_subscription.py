@@ -1,0 +1,166 @@
+"""Cancels a subscription: at the period's end, or now, with or without refund of the unused days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from billing_api.billing_service import crediting, events, orders, settlement, subscription_terms
+from billing_api.billing_service.actors import SYSTEM, Actor, record
+from billing_api.billing_service.commands.abandon_subscription import hold_subscription
+from billing_api.billing_service.commands.cancel_payment import refuse_while_open
+from billing_api.billing_service.database import atomic
+from billing_api.billing_service.domain import proration
+from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.models import Account, Invoice, OutgoingOrder, Payment, Subscription
+from billing_api.billing_service.numbering import Documents
+from shared.errors import conflict
+from shared.ids import new_id
+from shared.money import Money
+from shared.period import Period, day_in_zone
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionCancelled:
+    """``credited``: what the unused days were worth; ``to_card`` of it goes back to the card."""
+
+    subscription_id: UUID
+    status: str
+    cancel_at_period_end: bool
+    credited: Money
+    to_card: Money
+
+
+def cancel_subscription(
+    subscription_id: UUID,
+    *,
+    mode: Literal["period_end", "now"] = "period_end",
+    refund_unused: bool = False,
+    user_id: UUID | None = None,
+    actor: Actor = SYSTEM,
+    reason: str = "asked by the user",
+    preview: bool = False,
+    now: datetime,
+) -> SubscriptionCancelled:
+    """``period_end`` can be undone until then. ``preview`` decides and writes nothing.
+
+    Raises ``subscription-not-found``, ``subscription-transition-refused``, ``incomplete-subscription``
+    (abandon it instead), ``cancellation-open``.
+    """
+    with atomic():
+        subscription = hold_subscription(subscription_id, user_id)
+        account = subscription.account
+        if subscription.status == "incomplete":
+            raise conflict(
+                "incomplete-subscription",
+                "It is not paid yet; close its payments and abandon it.",
+                subscription_id=str(subscription.id),
+                invoice_id=str(subscription.latest_invoice_id),
+            )
+        value = subscription_terms.as_value(subscription)
+        before = {"status": subscription.status, "cancel_at_period_end": subscription.cancel_at_period_end}
+        credit, payment, to_card = None, None, 0
+        if mode == "period_end":
+            decided = rules.schedule_cancel(value)
+        else:
+            refuse_while_open(subscription_id=subscription.id)
+            today = day_in_zone(now, subscription.time_zone)
+            decided = rules.cancel(value, today=today)
+            if refund_unused:
+                credit = _unused(subscription, today)
+                payment = _payment_of(credit[0]) if credit else None
+                to_card = min(credit[1], _refundable(payment)) if credit and payment else 0
+        done = SubscriptionCancelled(
+            subscription.id,
+            decided.status.value,
+            decided.cancel_at_period_end,
+            Money(credit[1] if credit else 0, subscription.currency),
+            Money(to_card, subscription.currency),
+        )
+        if preview:
+            return done
+        if mode == "period_end":
+            subscription_terms.take(subscription, decided, now)
+            subscription.save(using="billing")
+            events.tell_subscription("subscription.cancel_scheduled", account, subscription, now)
+        else:
+            documents = Documents(now)
+            _end_now(account, subscription, credit, payment, to_card, reason, documents, now)
+            documents.give_numbers()
+        if actor.kind == "staff":
+            after = {"status": done.status, "cancel_at_period_end": done.cancel_at_period_end}
+            record(
+                "cancel_subscription",
+                actor,
+                reason,
+                account=account,
+                subject=("subscription", subscription.id),
+                before=before,
+                after=after,
+                now=now,
+            )
+        return done
+
+
+def _end_now(
+    account: Account,
+    subscription: Subscription,
+    credit: tuple[Invoice, int] | None,
+    payment: Payment | None,
+    to_card: int,
+    reason: str,
+    documents: Documents,
+    now: datetime,
+) -> None:
+    if credit is not None:
+        invoice, amount = credit
+        note = crediting.issue_credit_note(account, invoice, amount, reason, documents, now)
+        if payment is not None and to_card > 0:
+            OutgoingOrder.objects.create(
+                id=new_id(),
+                account=account,
+                kind="refund",
+                invoice_id=invoice.id,
+                payment_id=payment.id,
+                credit_note_id=note.id,
+                currency=invoice.currency,
+                amount_minor=to_card,
+                body={"reason": reason},
+                state="pending",
+                next_try_at=now,
+                created_at=now,
+            )
+    settlement.end_subscription(account, subscription, rules.Action.CANCEL, "cancelled now", now)
+
+
+def _unused(subscription: Subscription, today: date) -> tuple[Invoice, int] | None:
+    """The paid invoice of the running period and what its unused days are worth (domain rule 3)."""
+    invoice = subscription.invoices.filter(
+        status="paid", period_start_on__lte=today, period_end_on__gt=today
+    ).first()
+    if invoice is None or invoice.period_start_on is None or invoice.period_end_on is None:
+        return None
+    line = invoice.lines.order_by("position").first()
+    assert line is not None
+    paid = proration.PaidDays(
+        str(subscription.product_id),
+        Period(invoice.period_start_on, invoice.period_end_on),
+        crediting.left_minor(invoice),
+        line.vat_rate_bp,
+    )
+    worth = proration.unused_credit_minor(paid, today)
+    return (invoice, worth) if worth > 0 else None
+
+
+def _payment_of(invoice: Invoice) -> Payment | None:
+    return invoice.payments.filter(allocated_minor__gt=0).order_by("-succeeded_at").first()
+
+
+def _refundable(payment: Payment) -> int:
+    arrived = list(
+        payment.refund_rows.exclude(refund_order_id=None).values_list("refund_order_id", flat=True)
+    )
+    pending = orders.pending_refunds_minor(payment.id, arrived)
+    return max(0, payment.captured_minor - payment.refunded_minor - pending)

@@ -1,0 +1,127 @@
+"""Plans automatic collection: for each due open invoice one attempt, to be sent by billing-worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from billing_api.billing_service import dunning_plan, locks, ticks
+from billing_api.billing_service.database import atomic
+from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder
+from shared.ids import new_id
+
+BATCH: Final = 500
+# Missed periods are billed at once but not charged at once: one charge per subscription in this time.
+CHARGE_GAP: Final = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPlanned:
+    attempts: int
+
+
+def plan_collection(*, now: datetime, invoice_ids: list[UUID] | None = None) -> CollectionPlanned:
+    """One live attempt per invoice, the oldest open invoice of a subscription first.
+
+    ``invoice_ids`` limits it to some (a new card was given: retried at once). Safe to repeat and in parallel.
+    """
+    due = Invoice.objects.filter(
+        status="open", collects_automatically=True, amount_due_minor__gt=0, next_collection_at__lte=now
+    )
+    if invoice_ids is not None:
+        due = due.filter(id__in=invoice_ids)
+    listed = list(due.order_by("account_id", "issued_at", "id").values_list("id", "account_id")[:BATCH])
+    planned = 0
+    for invoice_id, account_id in listed:
+        with atomic():
+            planned += _plan(locks.lock_account(account_id), invoice_id, now)
+    if invoice_ids is None and len(listed) < BATCH:
+        with atomic():
+            ticks.complete("collection", now, now)
+    return CollectionPlanned(planned)
+
+
+def _plan(account: Account, invoice_id: UUID, now: datetime) -> int:
+    invoice = Invoice.objects.get(id=invoice_id)
+    if invoice.status != "open" or invoice.next_collection_at is None or invoice.next_collection_at > now:
+        return 0
+    if dunning_plan.has_live_attempt(invoice) or not _is_oldest(invoice):
+        return 0
+    if OutgoingOrder.objects.filter(invoice_id=invoice.id, kind="close_payments", state="pending").exists():
+        return 0
+    if _charged_lately(invoice, now):
+        return 0
+    assert invoice.subscription_id is not None
+    attempt = CollectionAttempt.objects.create(
+        id=new_id(),
+        account=account,
+        invoice=invoice,
+        subscription_id=invoice.subscription_id,
+        currency=invoice.currency,
+        amount_minor=invoice.amount_due_minor,
+        state="planned",
+        planned_at=now,
+    )
+    OutgoingOrder.objects.create(
+        id=attempt.id,
+        account=account,
+        kind="collection",
+        invoice_id=invoice.id,
+        payment_id=attempt.id,
+        currency=invoice.currency,
+        amount_minor=invoice.amount_due_minor,
+        body={
+            "user_id": str(account.user_id),
+            "subscription_id": str(invoice.subscription_id),
+            "invoice_id": str(invoice.id),
+            "amount": {"amount": invoice.amount_due_minor, "currency": invoice.currency},
+            "description": invoice.number,
+            "receipt": {"lines": _receipt(account, invoice)},
+        },
+        state="pending",
+        next_try_at=now,
+        created_at=now,
+    )
+    invoice.collection, invoice.next_collection_at, invoice.updated_at = "processing", None, now
+    invoice.store("collection", "next_collection_at", "updated_at")
+    return 1
+
+
+def _receipt(account: Account, invoice: Invoice) -> list[dict[str, object]]:
+    """Lines of the fiscal receipt in the customer's language; they add up to the invoice's total."""
+    language = "ru" if account.locale.startswith("ru") else "en"
+    return [
+        {
+            "label": line.description.get(language, ""),
+            "quantity": line.quantity,
+            "amount": {"amount": line.net_minor, "currency": invoice.currency},
+            "vat_rate_bp": line.vat_rate_bp,
+        }
+        for line in invoice.lines.order_by("position")
+    ]
+
+
+def _is_oldest(invoice: Invoice) -> bool:
+    return (
+        not Invoice.objects.filter(
+            subscription_id=invoice.subscription_id,
+            status="open",
+            collects_automatically=True,
+            period_start_on__lt=invoice.period_start_on,
+        ).exists()
+        if invoice.period_start_on
+        else True
+    )
+
+
+def _charged_lately(invoice: Invoice, now: datetime) -> bool:
+    return (
+        CollectionAttempt.objects.filter(
+            subscription_id=invoice.subscription_id, planned_at__gt=now - CHARGE_GAP
+        )
+        .exclude(invoice=invoice)
+        .exclude(state="withdrawn")
+        .exists()
+    )

@@ -1,0 +1,103 @@
+"""Orders a refund of a payment, whole or in part; its postings follow the event of its success."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from billing_api.billing_service import locks, orders
+from billing_api.billing_service.actors import Actor, record, require_reason
+from billing_api.billing_service.database import atomic
+from billing_api.billing_service.models import OutgoingOrder, Payment, PaymentCancellation
+from shared.errors import conflict, invalid, not_found
+from shared.ids import new_id
+from shared.money import Money
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrdered:
+    """``left``: what could still be refunded afterwards. ``order_id`` None in a preview."""
+
+    order_id: UUID | None
+    payment_id: UUID
+    amount: Money
+    left: Money
+    ends_subscription: bool
+
+
+def refund_payment(
+    payment_id: UUID,
+    amount: Money,
+    *,
+    actor: Actor,
+    reason: str,
+    preview: bool = False,
+    now: datetime,
+) -> RefundOrdered:
+    """Orders together never exceed what was captured. A payment refunded whole ends what it bought.
+
+    Raises ``payment-not-found``, ``amount-not-positive``, ``currency-mismatch``, ``refund-exceeds-payment``,
+    ``cancellation-open``, ``reason-missing``.
+    """
+    reason = require_reason(reason)
+    with atomic():
+        account_id = Payment.objects.filter(id=payment_id).values_list("account_id", flat=True).first()
+        if account_id is None:
+            raise not_found("payment")
+        account = locks.lock_account(account_id)
+        payment = Payment.objects.get(id=payment_id)
+        left = _left(payment, amount)
+        done = RefundOrdered(
+            None,
+            payment.id,
+            amount,
+            Money(left - amount.amount, payment.currency),
+            left == amount.amount and payment.allocated_minor > 0,
+        )
+        if preview:
+            return done
+        order = OutgoingOrder.objects.create(
+            id=new_id(),
+            account=account,
+            kind="refund",
+            invoice_id=payment.invoice_id,
+            payment_id=payment.id,
+            currency=payment.currency,
+            amount_minor=amount.amount,
+            body={"reason": reason},
+            state="pending",
+            next_try_at=now,
+            created_at=now,
+        )
+        record(
+            "refund_payment",
+            actor,
+            reason,
+            account=account,
+            subject=("payment", payment.id),
+            before={"refundable": Money(left, payment.currency).as_json()},
+            after={"refundable": done.left.as_json(), "order_id": str(order.id)},
+            now=now,
+        )
+        return RefundOrdered(order.id, payment.id, amount, done.left, done.ends_subscription)
+
+
+def _left(payment: Payment, amount: Money) -> int:
+    """What may still be refunded, minor units, orders on their way included."""
+    if amount.amount <= 0:
+        raise invalid("amount-not-positive", "The amount must be greater than zero.")
+    if amount.currency != payment.currency:
+        raise invalid("currency-mismatch", f"The payment is in {payment.currency}.")
+    if PaymentCancellation.objects.filter(payment_id=payment.id, state="open").exists():
+        raise conflict("cancellation-open", "The payment is being cancelled.")
+    arrived = payment.refund_rows.exclude(refund_order_id=None).values_list("refund_order_id", flat=True)
+    pending = orders.pending_refunds_minor(payment.id, arrived)
+    left = payment.captured_minor - payment.refunded_minor - pending
+    if amount.amount > left:
+        raise conflict(
+            "refund-exceeds-payment",
+            "Refunds together cannot exceed the payment.",
+            left={"amount": max(0, left), "currency": payment.currency},
+        )
+    return left

@@ -1,0 +1,204 @@
+"""Finds what time alone has made due: expiries, endings, reminders, overdue invoices, stuck cancellations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from billing_api.billing_service import events, locks, orders, settlement, subscription_terms, ticks
+from billing_api.billing_service.commands.start_subscription import INCOMPLETE_LIFE
+from billing_api.billing_service.database import atomic
+from billing_api.billing_service.domain import dunning
+from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.models import (
+    Account,
+    Invoice,
+    OutgoingOrder,
+    PaymentCancellation,
+    Subscription,
+)
+from shared.period import day_in_zone
+
+BATCH: Final = 500
+TRIAL_REMINDER: Final = timedelta(days=3)
+# UserAPI carries a cancellation out at once; what is still open by then was lost on the way.
+REDRIVE_AFTER: Final = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceDone:
+    """How many of each kind were moved on; ``is_complete`` False when a kind had more than one batch."""
+
+    expiring: int
+    ended: int
+    trial_reminders: int
+    overdue: int
+    dunning_ended: int
+    cancellations_redriven: int
+    is_complete: bool
+
+
+def run_maintenance(*, now: datetime) -> MaintenanceDone:
+    """Each case in its own transaction, re-checked under the account's lock; safe to repeat."""
+    sweeps: list[tuple[Iterable[tuple[UUID, UUID]], Callable[[Account, UUID, datetime], int]]] = [
+        (_incomplete(now), _close_incomplete),
+        (_ending(now), _end),
+        (_trials_ending(now), _remind),
+        (_overdue(now), _mark_overdue),
+        (_given_up(now), _give_up),
+        (_stuck(now), _redrive),
+    ]
+    counts, is_complete = [], True
+    for found, move_on in sweeps:
+        listed = list(found)
+        is_complete = is_complete and len(listed) < BATCH
+        moved = 0
+        for row_id, account_id in listed:
+            with atomic():
+                moved += move_on(locks.lock_account(account_id), row_id, now)
+        counts.append(moved)
+    if is_complete:
+        with atomic():
+            ticks.complete("maintenance", now, now)
+    return MaintenanceDone(*counts, is_complete=is_complete)
+
+
+def _pairs(found: QuerySet[Subscription] | QuerySet[Invoice]) -> Iterable[tuple[UUID, UUID]]:
+    return found.order_by("account_id", "id").values_list("id", "account_id")[:BATCH]
+
+
+def _incomplete(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    closing = OutgoingOrder.objects.filter(kind="close_payments", state="pending").values("invoice_id")
+    return _pairs(
+        Subscription.objects.filter(status="incomplete", created_at__lte=now - INCOMPLETE_LIFE).exclude(
+            latest_invoice_id__in=closing
+        )
+    )
+
+
+def _close_incomplete(account: Account, subscription_id: UUID, now: datetime) -> int:
+    subscription = Subscription.objects.get(id=subscription_id)
+    if subscription.status != "incomplete":
+        return 0
+    still_open = list(subscription.invoices.filter(status="open"))
+    for invoice in still_open:
+        orders.order_closing(account, invoice, "expire", now)
+    if not still_open:
+        settlement.end_subscription(account, subscription, rules.Action.EXPIRE, "not paid in time", now)
+    return 1
+
+
+def _ending(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    tomorrow = (now + timedelta(days=1)).date()  # zones ahead of UTC are re-checked one by one
+    live = Subscription.objects.filter(status__in=("trialing", "active", "past_due"))
+    over = Q(kind="recurring", cancel_at_period_end=True, period_end_on__lte=tomorrow)
+    term = Q(kind="recurring", term_periods__isnull=False, period_end_on__lte=tomorrow)
+    rental = Q(kind="one_time", paid_through_on__lte=tomorrow)
+    return _pairs(live.filter(over | term | rental))
+
+
+def _end(account: Account, subscription_id: UUID, now: datetime) -> int:
+    subscription = Subscription.objects.get(id=subscription_id)
+    value = subscription_terms.as_value(subscription)
+    action = rules.due_ending(value, today=day_in_zone(now, subscription.time_zone))
+    if action is None:
+        return 0
+    ends_on = value.period.end if value.period else value.paid_through_on
+    settlement.end_subscription(account, subscription, action, "period over", now, on=ends_on)
+    return 1
+
+
+def _trials_ending(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    return _pairs(
+        Subscription.objects.filter(
+            status="trialing",
+            cancel_at_period_end=False,
+            trial_reminded_at__isnull=True,
+            trial_ends_at__lte=now + TRIAL_REMINDER,
+        )
+    )
+
+
+def _remind(account: Account, subscription_id: UUID, now: datetime) -> int:
+    subscription = Subscription.objects.get(id=subscription_id)
+    if subscription.status != "trialing" or subscription.trial_reminded_at is not None:
+        return 0
+    subscription.trial_reminded_at = now
+    subscription.store("trial_reminded_at")
+    events.tell_subscription("subscription.trial_will_end", account, subscription, now)
+    return 1
+
+
+def _overdue(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    return _pairs(
+        Invoice.objects.filter(status="open", due_at__lte=now, overdue_at__isnull=True)
+        .exclude(subscription__status="incomplete")
+        .exclude(collection="processing")
+    )
+
+
+def _mark_overdue(account: Account, invoice_id: UUID, now: datetime) -> int:
+    invoice = Invoice.objects.get(id=invoice_id)
+    if invoice.status != "open" or invoice.overdue_at is not None or invoice.collection == "processing":
+        return 0
+    invoice.collection, invoice.overdue_at, invoice.updated_at = "overdue", now, now
+    invoice.store("collection", "overdue_at", "updated_at")
+    events.tell_invoice("invoice.overdue", account, invoice, now)
+    return 1
+
+
+def _given_up(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    latest = now - timedelta(days=dunning.DEFAULT_POLICY.cancel_day)
+    return _pairs(Subscription.objects.filter(status="past_due", past_due_at__lte=latest))
+
+
+def _give_up(account: Account, subscription_id: UUID, now: datetime) -> int:
+    subscription = Subscription.objects.get(id=subscription_id)
+    if subscription.status != "past_due" or subscription.past_due_at is None:
+        return 0
+    if now < dunning.cancels_at(subscription.past_due_at):
+        return 0
+    settlement.end_subscription(account, subscription, rules.Action.CANCEL, "not paid", now, then="write_off")
+    return 1
+
+
+def _stuck(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    waiting = OutgoingOrder.objects.filter(kind="cancellation", state="pending").values("id")
+    return (
+        PaymentCancellation.objects.filter(state="open", requested_at__lte=now - REDRIVE_AFTER)
+        .exclude(id__in=waiting)
+        .order_by("account_id", "id")
+        .values_list("id", "account_id")[:BATCH]
+    )
+
+
+def _redrive(account: Account, cancellation_id: UUID, now: datetime) -> int:
+    row = PaymentCancellation.objects.get(id=cancellation_id)
+    order = OutgoingOrder.objects.filter(id=row.id).first()
+    if row.state != "open" or (order is not None and order.state == "pending"):
+        return 0
+    if order is not None:
+        if order.next_try_at > now - REDRIVE_AFTER:
+            return 0
+        order.state, order.next_try_at = "pending", now
+        order.store("state", "next_try_at")
+        return 1
+    OutgoingOrder.objects.create(
+        id=row.id,
+        account=account,
+        kind="cancellation",
+        invoice_id=row.invoice_id,
+        payment_id=row.payment_id,
+        currency=row.currency,
+        amount_minor=row.amount_minor,
+        body={"reason": "cancelled by the user"},
+        state="pending",
+        next_try_at=now,
+        created_at=now,
+    )
+    return 1

@@ -1,0 +1,244 @@
+"""What must be true of the billing tables at any moment, each with the rows that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from billing_api.billing_service import subscription_terms
+from billing_api.billing_service.database import atomic, cursor
+from billing_api.billing_service.domain import explanation
+from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.models import InvoiceLine, Subscription
+
+SHOWN: Final = 20  # offending rows per invariant
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """``offending``: up to 20 rows as short texts; it holds when there is none."""
+
+    name: str
+    description: str
+    offending: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.offending
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "description": self.description,
+            "holds": self.holds,
+            "offending": list(self.offending),
+        }
+
+
+# name -> (what must hold, SQL giving one text per row that breaks it)
+_SQL: Final[dict[str, tuple[str, str]]] = {
+    "ledger_balanced": (
+        "Every ledger transaction sums to zero per currency and has at least two entries.",
+        """
+        SELECT t.id || ' ' || coalesce(e.currency, '') || ' ' || coalesce(sum(e.amount_minor), 0)
+        FROM ledger_transaction t LEFT JOIN ledger_entry e ON e.transaction_id = t.id
+        GROUP BY t.id, e.currency HAVING coalesce(sum(e.amount_minor), 0) <> 0 OR count(e.id) < 2
+        """,
+    ),
+    "balances_match_entries": (
+        "The stored balance of every personal account equals the sum of its entries.",
+        """
+        SELECT coalesce(b.account_id, s.account_id) || ' ' || coalesce(b.currency, s.currency)
+        FROM account_balance b FULL JOIN (
+            SELECT account_id, currency, sum(amount_minor) AS total, count(*) AS entries
+            FROM ledger_entry WHERE ledger_account = 'customer' GROUP BY account_id, currency
+        ) s ON s.account_id = b.account_id AND s.currency = b.currency
+        WHERE coalesce(b.balance_minor, 0) <> coalesce(s.total, 0)
+            OR coalesce(b.entry_count, 0) <> coalesce(s.entries, 0)
+        """,
+    ),
+    "amount_due_adds_up": (
+        "What is due of an invoice follows from its total, payments, credits and write-offs.",
+        """
+        SELECT coalesce(number, id::text) FROM invoice WHERE amount_due_minor <> CASE
+            WHEN status IN ('void', 'paid') THEN 0
+            ELSE greatest(0, total_minor) - balance_applied_minor - paid_minor - credited_unpaid_minor
+                - written_off_minor END
+        """,
+    ),
+    "paid_invoices_covered": (
+        "Every paid invoice is covered by balance, posted payments and credits.",
+        """
+        SELECT coalesce(i.number, i.id::text) FROM invoice i LEFT JOIN (
+            SELECT invoice_id, sum(allocated_minor) AS paid FROM payment
+            WHERE posted_at IS NOT NULL GROUP BY invoice_id
+        ) p ON p.invoice_id = i.id
+        WHERE i.paid_minor <> coalesce(p.paid, 0) OR (i.status = 'paid' AND i.balance_applied_minor
+            + i.paid_minor + i.credited_unpaid_minor <> greatest(0, i.total_minor))
+        """,
+    ),
+    "invoices_match_lines": (
+        "Totals of an invoice are the sums of its lines.",
+        """
+        SELECT coalesce(i.number, i.id::text) FROM invoice i LEFT JOIN (
+            SELECT invoice_id, sum(net_minor) AS net, sum(vat_minor) AS vat, sum(discount_minor) AS off
+            FROM invoice_line GROUP BY invoice_id
+        ) l ON l.invoice_id = i.id
+        WHERE i.total_minor <> coalesce(l.net, 0) OR i.vat_minor <> coalesce(l.vat, 0)
+            OR i.discount_minor <> coalesce(l.off, 0)
+        """,
+    ),
+    "invoices_posted": (
+        "Every invoice that moves money has exactly one posting of its total, a void one its reversal too.",
+        """
+        SELECT coalesce(i.number, i.id::text) FROM invoice i
+        LEFT JOIN ledger_transaction t ON t.source_kind = 'invoice' AND t.source_id = i.id
+        LEFT JOIN ledger_transaction r ON r.source_kind = 'reversal' AND r.source_id = i.id
+        LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+        WHERE coalesce(e.amount_minor, 0) <> i.total_minor
+            OR (i.status = 'void' AND t.id IS NOT NULL) <> (r.id IS NOT NULL)
+        """,
+    ),
+    "credit_notes_within_invoices": (
+        "Credit notes of an invoice add up to what it says is credited, with exactly one posting each.",
+        """
+        SELECT coalesce(i.number, i.id::text) FROM invoice i LEFT JOIN (
+            SELECT n.invoice_id, sum(n.total_minor) AS total, count(*) AS notes, count(t.id) AS posted
+            FROM credit_note n LEFT JOIN ledger_transaction t
+                ON t.source_kind = 'credit_note' AND t.source_id = n.id GROUP BY n.invoice_id
+        ) c ON c.invoice_id = i.id
+        WHERE i.credited_minor <> coalesce(c.total, 0) OR c.notes <> c.posted
+            OR i.credited_minor > greatest(0, i.total_minor)
+        """,
+    ),
+    "payments_posted_once": (
+        "Every captured payment has exactly one posting of its amount, allocated or on account.",
+        """
+        SELECT p.id::text FROM payment p
+        LEFT JOIN ledger_transaction t ON t.source_kind = 'payment' AND t.source_id = p.id
+        LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+        WHERE p.captured_minor <> -coalesce(e.amount_minor, 0)
+            OR p.captured_minor <> p.allocated_minor + p.to_balance_minor
+        """,
+    ),
+    "refunds_posted_once": (
+        "Every refund has exactly one posting, and refunds never exceed their payment.",
+        """
+        SELECT p.id::text FROM payment p JOIN (
+            SELECT r.payment_id, sum(r.amount_minor) AS total, sum(coalesce(e.amount_minor, 0)) AS posted
+            FROM refund r
+            LEFT JOIN ledger_transaction t ON t.source_kind = 'refund' AND t.source_id = r.id
+            LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+            GROUP BY r.payment_id
+        ) r ON r.payment_id = p.id
+        WHERE r.total <> r.posted OR r.total > p.captured_minor OR r.total <> p.refunded_minor
+        """,
+    ),
+    "available_not_negative": (
+        "What open invoices ask for is never less than what the ledger says the customer owes.",
+        """
+        SELECT b.account_id || ' ' || b.currency FROM account_balance b LEFT JOIN (
+            SELECT account_id, currency, sum(amount_due_minor) AS due FROM invoice
+            WHERE status IN ('open', 'uncollectible') GROUP BY account_id, currency
+        ) i ON i.account_id = b.account_id AND i.currency = b.currency
+        WHERE b.balance_minor > coalesce(i.due, 0)
+        """,
+    ),
+    "one_invoice_per_period": (
+        "No two invoices cover one period of a subscription.",
+        """
+        SELECT a.subscription_id || ' ' || a.period_start_on FROM invoice a JOIN invoice b
+            ON b.subscription_id = a.subscription_id AND b.id > a.id
+            AND daterange(a.period_start_on, a.period_end_on) && daterange(b.period_start_on, b.period_end_on)
+        WHERE a.kind IN ('first', 'renewal') AND b.kind IN ('first', 'renewal')
+            AND a.status <> 'void' AND b.status <> 'void'
+        """,
+    ),
+    "numbers_without_gaps": (
+        "Document numbers of a year run from 1 without gaps up to the counter.",
+        """
+        SELECT c.series || ' ' || c.year FROM document_counter c
+        WHERE c.last_number <> (SELECT count(*) FROM (
+            SELECT number FROM invoice WHERE c.series = 'invoice'
+            UNION ALL SELECT number FROM credit_note WHERE c.series = 'credit_note'
+        ) AS given WHERE split_part(regexp_replace(number, '^CN-', ''), '-', 1) = c.year::text)
+            OR c.last_number <> (SELECT coalesce(max(split_part(regexp_replace(number, '^CN-', ''), '-', 2)::bigint), 0)
+            FROM (
+            SELECT number FROM invoice WHERE c.series = 'invoice'
+            UNION ALL SELECT number FROM credit_note WHERE c.series = 'credit_note'
+        ) AS given WHERE split_part(regexp_replace(number, '^CN-', ''), '-', 1) = c.year::text)
+        """,
+    ),
+    "promo_codes_within_limits": (
+        "Every promo code counts exactly its live redemptions and stays within its limits.",
+        """
+        SELECT c.code FROM promo_code c LEFT JOIN (
+            SELECT promo_code_id, count(*) AS live FROM promo_redemption
+            WHERE state <> 'released' GROUP BY promo_code_id
+        ) r ON r.promo_code_id = c.id
+        WHERE c.redemptions <> coalesce(r.live, 0) OR c.redemptions > c.redemption_limit
+            OR EXISTS (SELECT 1 FROM promo_redemption o WHERE o.promo_code_id = c.id
+                AND o.state <> 'released' AND o.ordinal > c.limit_per_user)
+        """,
+    ),
+    "budgets_within_limits": (
+        "Every promotion has spent exactly what its live uses took, within its budget.",
+        """
+        SELECT p.id::text FROM promotion p LEFT JOIN (
+            SELECT discount_id, sum(amount_minor) AS spent FROM discount_use
+            WHERE source = 'promotion' AND state <> 'released' GROUP BY discount_id
+        ) u ON u.discount_id = p.id
+        WHERE p.budget_spent_minor <> coalesce(u.spent, 0) OR p.budget_spent_minor > p.budget_minor
+        """,
+    ),
+}
+
+
+def check_invariants() -> list[Invariant]:
+    """Every invariant over one snapshot of the tables."""
+    with atomic(), cursor() as database:
+        database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        found = []
+        for name, (description, sql) in _SQL.items():
+            database.execute(f"SELECT offending FROM ({sql}) AS broken(offending) LIMIT {SHOWN}")  # noqa: S608
+            found.append(Invariant(name, description, tuple(row[0] for row in database.fetchall())))
+        found += [
+            Invariant(name, description, tuple(check())) for name, (description, check) in _COMPUTED.items()
+        ]
+        return found
+
+
+def _wrong_access() -> list[str]:
+    wrong = []
+    for row in Subscription.objects.order_by("id").iterator(chunk_size=500):
+        access = rules.access(subscription_terms.as_value(row))
+        if (access.granted, access.until_at) != (row.grants_access, row.access_until):
+            wrong.append(str(row.id))
+    return wrong[:SHOWN]
+
+
+def _unexplained_lines() -> list[str]:
+    wrong = []
+    for line in InvoiceLine.objects.order_by("id").iterator(chunk_size=500):
+        try:
+            figures = explanation.recompute(line.steps)
+        except (explanation.ExplanationMismatch, LookupError, ValueError):
+            wrong.append(str(line.id))
+            continue
+        stored = (line.list_minor, line.discount_minor, line.net_minor, line.vat_minor)
+        if stored != (figures.list_minor, figures.discount_minor, figures.amount_minor, figures.vat_minor):
+            wrong.append(str(line.id))
+    return wrong[:SHOWN]
+
+
+_COMPUTED: Final[dict[str, tuple[str, Callable[[], list[str]]]]] = {
+    "access_matches_subscriptions": (
+        "Stored access of every subscription is what the rules say of it.",
+        _wrong_access,
+    ),
+    "lines_explained": (
+        "Every invoice line can be worked out again from its stored steps.",
+        _unexplained_lines,
+    ),
+}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from deploy.local.stack import LocalStack
+from deploy.progress import Progress
+from deploy.stack import wait_for_catalogue
 from tests import servers
 from tests.servers import Broker, DatabaseUrls, PostgresServer
 
@@ -72,3 +75,17 @@ def amqp_url(broker: Broker) -> str:
 def management_url(broker: Broker) -> str:
     """Address of the management API, with the owner's credentials in it."""
     return broker.management_url
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """The whole local stack with the real services; for tests marked e2e, which run one after another."""
+    root = tmp_path_factory.mktemp("stack")
+    servers.give_ports(root)
+    stack = LocalStack(root)
+    try:
+        stack.up(Progress())
+        wait_for_catalogue(stack, Progress())
+        yield stack
+    finally:
+        stack.reset()

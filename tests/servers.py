@@ -17,6 +17,9 @@ Functions (importable from anywhere in the tests; fixtures of the same purpose a
     amqp_vhost()                            -> Broker of a fresh vhost: .amqp_url .management_url .vhost
     free_port()                             -> a port nobody listens on
 
+Fixture ``running_stack`` (marker e2e): the whole local stack with the real services, on ports of its own;
+``.urls()`` as ``make urls`` prints, ``.operator_tokens()``, ``.state.demo_logins`` the file of staff logins.
+
 Everything listens on 127.0.0.1 only. Under xdist all workers share the set: the first to ask starts a server
 under a file lock, and the controller ends them all by process id. The next run cleans up after a killed one.
 Missing Debian packages are installed with apt when we are root, else the run ends naming them.
@@ -52,6 +55,7 @@ from deploy.local.programs import (
     stop,
 )
 from deploy.local.servers import PostgresServer, RabbitServer, RedisServer, wait_until
+from deploy.processes import LOCAL_PORTS
 
 __all__ = [
     "Broker",
@@ -60,6 +64,7 @@ __all__ = [
     "create_database",
     "drop_database",
     "free_port",
+    "give_ports",
     "postgres_server",
     "rabbit_server",
     "redis_database",
@@ -295,3 +300,14 @@ def _manage(server: RabbitServer, method: str, path: str, body: Mapping[str, obj
     )
     with urllib.request.urlopen(request, timeout=10):
         pass
+
+
+def give_ports(root: Path) -> None:
+    """Lets a local stack whose state is under ``root`` use free ports, away from a developer's own stack."""
+    path = root / ".stack" / "ports.json"
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        taken: list[int] = []
+        while len(taken) < len(LOCAL_PORTS):
+            taken.append(free_port(taken))
+        path.write_text(json.dumps(dict(zip(LOCAL_PORTS, taken, strict=True))))

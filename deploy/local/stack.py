@@ -32,7 +32,7 @@ SERVERS = ("postgres", "redis", "epmd", "rabbitmq")
 
 
 class LocalStack:
-    """Every operation of the local stack; ``root`` is the checkout whose ``.stack/`` it uses."""
+    """Every operation of the local stack; ``root`` is the folder whose ``.stack/`` it uses."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class LocalStack:
         values |= {
             "SERVICE_NAME": name,
             "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": str(self._root),
+            "PYTHONPATH": str(ROOT),
             MARK: self.state.id,
         }
         if isinstance(process, Process) and not process.serves:
@@ -119,7 +119,7 @@ class LocalStack:
         file = self._environment_file(process.name, self._settings(at, process.name, process))
         command = self._command(process.command(at.ports[process.name]))
         argv = ("/bin/sh", "-c", 'set -a; . "$0"; set +a; exec "$@"', str(file), *command)
-        return Program(process.name, argv, self._root, {"HOME": str(self.state.directory)}, stop_seconds=30)
+        return Program(process.name, argv, ROOT, {"HOME": str(self.state.directory)}, stop_seconds=30)
 
     def _programs(self, at: Addresses) -> list[Program]:
         postgres, redis, rabbit = self._servers()
@@ -217,7 +217,7 @@ class LocalStack:
         with log.open("wb") as output:
             done = subprocess.run(
                 self._command(argv),
-                cwd=self._root,
+                cwd=ROOT,
                 env=settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

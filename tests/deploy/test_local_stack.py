@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import free_port
 from deploy.local.programs import start_time
 from deploy.local.stack import LocalStack
-from deploy.local.state import ROOT
-from deploy.processes import BROKER_USERS, LOCAL_PORTS, PROCESSES, Process
+from deploy.processes import BROKER_USERS, PROCESSES, Process
 from deploy.progress import Progress, ServiceFailed
 from deploy.readiness import get
+from tests import servers
 
 FAKES = tuple(
     Process(
@@ -63,22 +62,13 @@ KEPT_BACK = (
 
 
 def stack_at(root: Path, processes: tuple[Process, ...] = FAKES) -> LocalStack:
-    """A stack on ports of its own, so that tests and a developer's stack do not meet."""
-    ports = root / ".stack" / "ports.json"
-    if not ports.exists():
-        ports.parent.mkdir(mode=0o700, exist_ok=True)
-        taken: list[int] = []
-        for _ in LOCAL_PORTS:
-            taken.append(free_port(taken))
-        ports.write_text(json.dumps(dict(zip(LOCAL_PORTS, taken, strict=True))))
+    servers.give_ports(root)
     return LocalStack(root, processes, migrations=(), catalogue=None, broker=(BROKER_USERS,))
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Path]:
-    """A folder that has the packages a process imports; its stack is dropped at the end."""
-    for name in ("deploy", "tests"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    """A folder for a stack's state; the stack is dropped at the end."""
     yield tmp_path
     stack_at(tmp_path).reset()
 

@@ -1,0 +1,44 @@
+"""The catalogue as the public sees it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.user_api.commerce.conftest import Catalogue
+
+
+async def test_products_are_listed_in_order_page_by_page(
+    client: httpx.AsyncClient, catalogue: Catalogue
+) -> None:
+    made = [await catalogue.product("feature:hd", rank=rank, price=100 * rank + 1) for rank in (3, 1, 2, 2)]
+    await catalogue.product("feature:hd", rank=0, status="retired")
+    seen: list[str] = []
+    cursor = None
+    while True:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        body = (await client.get("/v1/products", params=params)).json()
+        seen += [item["id"] for item in body["items"]]
+        cursor = body["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == [str(made[index]) for index in (1, 2, 3, 0)]
+
+
+async def test_a_product_in_two_languages_with_its_price(
+    client: httpx.AsyncClient, catalogue: Catalogue
+) -> None:
+    product = await catalogue.product("feature:hd", price=29900)
+    russian = (await client.get(f"/v1/products/{product}")).json()
+    english = (await client.get(f"/v1/products/{product}", headers={"Accept-Language": "en"})).json()
+    assert (russian["title"], english["title"]) == ("Базовая", "Basic")
+    assert english["prices"][0]["amount"] == {"amount": 29900, "currency": "RUB"}
+    await catalogue.product("feature:hd", product_id=product, status="retired")
+    assert (await client.get(f"/v1/products/{product}")).status_code == 404
+
+
+@pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMl0", "WzEsIngiXQ", "%00", "a" * 600])
+async def test_a_made_up_cursor_is_refused(client: httpx.AsyncClient, cursor: str) -> None:
+    answer = await client.get("/v1/products", params={"cursor": cursor})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["type"].startswith("/problems/")

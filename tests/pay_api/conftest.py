@@ -231,7 +231,8 @@ async def pay(house: House) -> AsyncIterator[Pay]:
 async def event_types(db: asyncpg.Pool, aggregate_id: str) -> list[str]:
     """Types in the outbox, in order; checks that the sequence has no gap."""
     rows = await db.fetch(
-        "SELECT event_type, aggregate_sequence FROM outbox WHERE aggregate_id = $1 ORDER BY aggregate_sequence",
+        "SELECT event_type, aggregate_sequence FROM outbox WHERE aggregate_id = $1 "
+        "ORDER BY aggregate_sequence",
         UUID(aggregate_id),
     )
     assert [row["aggregate_sequence"] for row in rows] == list(range(1, len(rows) + 1))

@@ -1,0 +1,195 @@
+"""Cancelling, refunding, capturing and closing: whichever the state needs, never more than was taken."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+import asyncpg
+
+from pay_api.pay_service.charge_queued import charge_queued
+from pay_api.pay_service.context import Context
+from shared.ids import new_id
+from tests.pay_api.conftest import OK_3DS, POOR, Pay, event_types
+
+
+def rub(amount: int) -> dict[str, object]:
+    return {"amount": amount, "currency": "RUB"}
+
+
+def order(amount: int) -> dict[str, object]:
+    return {"refund_order_id": str(new_id()), "amount": rub(amount), "reason": "asked"}
+
+
+def cancellation(**changes: object) -> dict[str, object]:
+    return {"cancellation_id": str(new_id()), "reason": "changed my mind", **changes}
+
+
+async def test_partial_refunds_add_up_and_never_exceed(pay: Pay, db: asyncpg.Pool) -> None:
+    view = await pay.pay()
+    path = f"/v1/payments/{view['id']}/refunds"
+    first = await pay.post(path, order(10_000))
+    assert first.status_code == 201
+    assert first.json()["status"] == "partially_refunded"
+    await pay.post(path, order(20_000))
+    over = await pay.post(path, order(19_901))
+    assert over.status_code == 422
+    assert over.json()["type"] == "/problems/amount-too-large"
+    assert over.json()["refundable"] == rub(19_900)
+    last = (await pay.post(path, order(19_900))).json()
+    assert last["status"] == "refunded"
+    assert last["refunded"] == rub(49_900)
+    assert [refund["status"] for refund in last["refunds"]] == ["succeeded"] * 3
+    assert await event_types(db, view["id"]) == [
+        "payment.created",
+        "payment.succeeded",
+        "payment.refunded",
+        "payment.refunded",
+        "payment.refunded",
+        "payment.cancelled",
+    ]
+    effects = await pay.effects(view["user_id"])
+    assert effects[1:] == [("refunded", 10_000), ("refunded", 20_000), ("refunded", 19_900)]
+
+
+async def test_same_refund_order_happens_once(pay: Pay) -> None:
+    view = await pay.pay()
+    body = order(5_000)
+    path = f"/v1/payments/{view['id']}/refunds"
+    answers = await asyncio.gather(*(pay.post(path, body) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 5_000)]
+    other = await pay.post(path, {**body, "amount": rub(6_000)})
+    assert other.json()["type"] == "/problems/refund-order-id-taken"
+
+
+async def test_refund_storm_stays_within_the_captured(pay: Pay) -> None:
+    view = await pay.pay(amount=10_000)
+    path = f"/v1/payments/{view['id']}/refunds"
+    answers = await asyncio.gather(*(pay.post(path, order(1_000)) for _ in range(14)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 10 + [422] * 4
+    assert (await pay.show(view["id"]))["status"] == "refunded"
+    effects = await pay.effects(view["user_id"])
+    assert sum(amount for effect, amount in effects if effect == "refunded") == 10_000
+
+
+async def test_cancel_refunds_what_was_captured(pay: Pay, db: asyncpg.Pool) -> None:
+    view = await pay.pay()
+    body = cancellation()
+    answer = await pay.post(f"/v1/payments/{view['id']}/cancel", body)
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "refunded"
+    assert answer.json()["refunds"][0]["cancellation_id"] == body["cancellation_id"]
+    again = await pay.post(f"/v1/payments/{view['id']}/cancel", body)
+    assert again.status_code == 200
+    other = await pay.post(f"/v1/payments/{view['id']}/cancel", cancellation())
+    assert other.json()["type"] == "/problems/payment-not-cancellable"
+    assert (await event_types(db, view["id"]))[2:] == ["payment.refunded", "payment.cancelled"]
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 49_900)]
+    free = await pay.start(pay.body(invoice_id=view["invoice_id"], user_id=view["user_id"]))
+    assert free.json()["status"] == "succeeded"
+
+
+async def test_cancel_voids_a_hold(pay: Pay, db: asyncpg.Pool) -> None:
+    view = await pay.pay(expect="authorized", capture="manual")
+    answer = await pay.post(f"/v1/payments/{view['id']}/cancel", cancellation())
+    assert answer.json()["status"] == "cancelled"
+    assert answer.json()["captured"] == rub(0)
+    assert (await event_types(db, view["id"]))[1:] == ["payment.authorized", "payment.cancelled"]
+    assert await pay.effects(view["user_id"]) == [("held", 49_900), ("voided", 49_900)]
+
+
+async def test_cancel_closes_a_challenge_and_a_queued_payment(pay: Pay, ctx: Context) -> None:
+    challenge = await pay.pay(OK_3DS, "action_required")
+    answer = await pay.post(f"/v1/payments/{challenge['id']}/cancel", cancellation())
+    assert answer.json()["status"] == "cancelled"
+    body = pay.body()
+    body["method"]["save_method"] = True
+    method_id = (await pay.start(body)).json()["payment_method_id"]
+    saved = {"kind": "saved_method", "payment_method_id": method_id}
+    queued = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
+    await pay.start(queued)
+    await pay.post(f"/v1/payments/{queued['payment_id']}/cancel", cancellation())
+    while await charge_queued(ctx):
+        pass
+    assert (await pay.show(queued["payment_id"]))["status"] == "cancelled"
+    assert await pay.effects(body["user_id"]) == [("charged", 49_900)]
+
+
+async def test_failed_payment_is_not_cancellable_nor_refundable(pay: Pay) -> None:
+    view = await pay.pay(POOR, "failed")
+    cancel = await pay.post(f"/v1/payments/{view['id']}/cancel", cancellation())
+    assert cancel.json()["type"] == "/problems/payment-not-cancellable"
+    refund = await pay.post(f"/v1/payments/{view['id']}/refunds", order(1))
+    assert refund.json()["type"] == "/problems/payment-not-refundable"
+    capture = await pay.post(f"/v1/payments/{view['id']}/capture")
+    assert capture.json()["type"] == "/problems/payment-not-authorized"
+    missing = await pay.post(f"/v1/payments/{new_id()}/cancel", cancellation())
+    assert missing.status_code == 404
+
+
+async def test_capture_in_part(pay: Pay, db: asyncpg.Pool) -> None:
+    view = await pay.pay(expect="authorized", capture="manual")
+    over = await pay.post(f"/v1/payments/{view['id']}/capture", {"amount": rub(50_000)})
+    assert over.json()["type"] == "/problems/amount-too-large"
+    answer = await pay.post(f"/v1/payments/{view['id']}/capture", {"amount": rub(30_000)})
+    assert answer.json()["status"] == "succeeded"
+    assert answer.json()["captured"] == rub(30_000)
+    over = await pay.post(f"/v1/payments/{view['id']}/refunds", order(30_001))
+    assert over.status_code == 422
+    assert await pay.effects(view["user_id"]) == [("held", 49_900), ("captured", 30_000)]
+
+
+async def test_close_answers_by_what_the_invoice_has(pay: Pay, db: asyncpg.Pool) -> None:
+    paid = await pay.pay()
+    answer = await pay.post(f"/v1/invoices/{paid['invoice_id']}/close")
+    assert answer.json()["result"] == "paid"
+    await pay.fault(kind="suppressed", webhook="pay")
+    await pay.fault(kind="timeout_after", method="payments/cards/charge", manner="close")
+    unknown = await pay.pay(expect="unknown")
+    answer = await pay.post(f"/v1/invoices/{unknown['invoice_id']}/close")
+    assert answer.json()["result"] == "in_flight"
+    held = await pay.pay(expect="authorized", capture="manual")
+    answer = await pay.post(f"/v1/invoices/{held['invoice_id']}/close")
+    assert answer.json()["result"] == "closed"
+    assert (await pay.effects(held["user_id"]))[-1] == ("voided", 49_900)
+    untouched = str(new_id())
+    assert (await pay.post(f"/v1/invoices/{untouched}/close")).json()["result"] == "closed"
+    refused = await pay.start(pay.body(invoice_id=untouched))
+    assert refused.json()["type"] == "/problems/invoice-closed"
+
+
+async def test_close_against_a_charge_in_flight(pay: Pay, db: asyncpg.Pool) -> None:
+    """Whatever the order: either the invoice is closed and nothing was charged, or it was not closed."""
+    for _ in range(6):
+        body = pay.body()
+        charged, closed = await asyncio.gather(
+            pay.start(body), pay.post(f"/v1/invoices/{body['invoice_id']}/close")
+        )
+        effects = await pay.effects(body["user_id"])
+        if closed.json()["result"] == "closed":
+            assert charged.status_code == 409
+            assert effects == []
+        else:
+            assert charged.json()["status"] == "succeeded"
+            assert effects == [("charged", 49_900)]
+
+
+async def test_database_refuses_unlawful_steps_and_rewritten_history(pay: Pay, db: asyncpg.Pool) -> None:
+    view = await pay.pay(POOR, "failed")
+    connection = await asyncpg.connect(pay.house.dsn)
+    try:
+        for statement in (
+            "UPDATE payment SET status = 'created' WHERE id = $1",
+            "UPDATE payment SET status = 'refunded', captured_minor = 1, refunded_minor = 1 WHERE id = $1",
+            "UPDATE payment_transition SET reason = 'x' WHERE payment_id = $1",
+            "DELETE FROM payment_transition WHERE payment_id = $1",
+            "DELETE FROM payment WHERE id = $1",
+        ):
+            try:
+                await connection.execute(statement, UUID(view["id"]))
+            except (asyncpg.CheckViolationError, asyncpg.InsufficientPrivilegeError):
+                continue
+            raise AssertionError(f"allowed: {statement}")
+    finally:
+        await connection.close()

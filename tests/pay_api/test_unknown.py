@@ -1,0 +1,168 @@
+"""Outcomes that are not known: never guessed, asked about, exactly one charge at the oracle."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from pay_api.pay_service.charge_queued import charge_queued
+from pay_api.pay_service.context import Context
+from pay_api.pay_service.reconcile import reconcile
+from tests.pay_api.conftest import Pay, event_types, history
+
+
+@pytest.mark.parametrize("kind", ["timeout_after", "http_500_after", "truncated_json", "unknown_status"])
+async def test_effect_without_answer_is_reconciled(
+    pay: Pay, ctx: Context, db: asyncpg.Pool, kind: str
+) -> None:
+    await pay.fault(kind="suppressed", webhook="pay")
+    await pay.fault(kind=kind, method="payments/cards/charge", manner="close")
+    view = await pay.pay(expect="unknown")
+    assert await event_types(db, view["id"]) == ["payment.created"]
+    rival = await pay.start(pay.body(invoice_id=view["invoice_id"], user_id=view["user_id"]))
+    assert rival.json()["type"] == "/problems/payment-in-progress"
+    refused = await pay.post(
+        f"/v1/payments/{view['id']}/cancel", {"cancellation_id": view["id"], "reason": "asked"}
+    )
+    assert refused.status_code == 409
+    await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "unknown"  # the first rung is 20 s away
+    pay.clock.advance(timedelta(seconds=21))
+    await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "succeeded"
+    assert await event_types(db, view["id"]) == ["payment.created", "payment.succeeded"]
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900)]
+
+
+async def test_webhook_settles_what_the_answer_did_not(pay: Pay, db: asyncpg.Pool) -> None:
+    await pay.fault(kind="timeout_after", method="payments/cards/charge", manner="close")
+    body = pay.body()
+    await pay.start(body)
+    await pay.until(body["payment_id"], "succeeded")
+    assert (await history(db, body["payment_id"]))[-1][1] == "cloudpayments:paid"
+    assert await event_types(db, body["payment_id"]) == ["payment.created", "payment.succeeded"]
+
+
+async def test_card_that_never_arrived_fails_after_two_misses(pay: Pay, ctx: Context) -> None:
+    await pay.fault(kind="timeout_before", method="payments/cards/charge", manner="close")
+    view = await pay.pay(expect="unknown")
+    for minutes in (1, 4, 4):
+        pay.clock.advance(timedelta(minutes=minutes))
+        await reconcile(ctx)
+        assert (await pay.show(view["id"]))["status"] == "unknown"
+    for _ in range(3):
+        pay.clock.advance(timedelta(minutes=3))
+        await reconcile(ctx)
+    shown = await pay.show(view["id"])
+    assert shown["status"] == "failed"
+    assert shown["decline"]["code"] == "no-effect"
+    assert await pay.effects(view["user_id"]) == []
+
+
+async def test_saved_card_that_never_arrived_is_sent_again_under_the_same_id(
+    pay: Pay, ctx: Context, db: asyncpg.Pool
+) -> None:
+    body = pay.body()
+    body["method"]["save_method"] = True
+    method_id = (await pay.start(body)).json()["payment_method_id"]
+    saved = {"kind": "saved_method", "payment_method_id": method_id}
+    renewal = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
+    await pay.start(renewal)
+    await pay.fault(kind="timeout_before", method="payments/tokens/charge", manner="close")
+    while await charge_queued(ctx):
+        pass
+    assert (await pay.show(renewal["payment_id"]))["status"] == "unknown"
+    pay.clock.advance(timedelta(minutes=5))
+    await reconcile(ctx)
+    assert (await pay.effects(body["user_id"])) == [("charged", 49_900)]  # too early to send again
+    for _ in range(3):
+        pay.clock.advance(timedelta(minutes=3))
+        await reconcile(ctx)
+    assert (await pay.show(renewal["payment_id"]))["status"] == "succeeded"
+    assert len(await pay.effects(body["user_id"])) == 2
+    attempts = await db.fetch(
+        "SELECT id FROM payment_attempt WHERE payment_id = $1", UUID(renewal["payment_id"])
+    )
+    assert [entry["request_id"] for entry in await pay.oracle(body["user_id"])][1:] == [
+        str(row["id"]) for row in attempts
+    ]
+
+
+async def test_charge_is_never_sent_again_after_fifty_minutes(pay: Pay, ctx: Context) -> None:
+    body = pay.body()
+    body["method"]["save_method"] = True
+    method_id = (await pay.start(body)).json()["payment_method_id"]
+    saved = {"kind": "saved_method", "payment_method_id": method_id}
+    renewal = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
+    await pay.start(renewal)
+    await pay.fault(kind="timeout_before", method="payments/tokens/charge", manner="close")
+    while await charge_queued(ctx):
+        pass
+    pay.clock.advance(timedelta(minutes=51))
+    for _ in range(3):
+        await reconcile(ctx)
+        pay.clock.advance(timedelta(minutes=10))
+    shown = await pay.show(renewal["payment_id"])
+    assert shown["status"] == "failed"
+    assert await pay.effects(body["user_id"]) == [("charged", 49_900)]
+
+
+async def test_silence_for_a_day_needs_a_person(pay: Pay, ctx: Context, db: asyncpg.Pool) -> None:
+    await pay.fault(kind="suppressed", webhook="pay")
+    await pay.fault(kind="timeout_after", method="payments/cards/charge", manner="close")
+    view = await pay.pay(expect="unknown")
+    await pay.fault(kind="http_500_before", method="payments/find", count=2)
+    pay.clock.advance(timedelta(hours=1))
+    await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "unknown"
+    pay.clock.advance(timedelta(hours=24))
+    await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "needs_review"
+    assert (await event_types(db, view["id"]))[-1] == "payment.needs_review"
+
+
+async def test_refund_without_answer_is_found_in_the_register(
+    pay: Pay, ctx: Context, db: asyncpg.Pool
+) -> None:
+    view = await pay.pay()
+    await pay.fault(kind="suppressed", webhook="refund")
+    await pay.fault(kind="timeout_after", method="payments/refund", manner="close")
+    order = {"refund_order_id": view["id"], "amount": view["amount"], "reason": "asked"}
+    answer = (await pay.post(f"/v1/payments/{view['id']}/refunds", order)).json()
+    assert answer["status"] == "succeeded"
+    assert answer["refunds"][0]["status"] == "unknown"
+    pay.clock.advance(timedelta(seconds=21))
+    await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "refunded"
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 49_900)]
+    assert (await event_types(db, view["id"]))[2:] == ["payment.refunded", "payment.cancelled"]
+
+
+async def test_refund_that_never_arrived_is_sent_again_once(pay: Pay, ctx: Context) -> None:
+    view = await pay.pay()
+    await pay.fault(kind="timeout_before", method="payments/refund", manner="close")
+    order = {"refund_order_id": view["id"], "amount": view["amount"], "reason": "asked"}
+    await pay.post(f"/v1/payments/{view['id']}/refunds", order)
+    for _ in range(4):
+        pay.clock.advance(timedelta(minutes=4))
+        await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "refunded"
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 49_900)]
+
+
+async def test_void_without_answer_is_found_out(pay: Pay, ctx: Context) -> None:
+    view = await pay.pay(expect="authorized", capture="manual")
+    await pay.fault(kind="suppressed", webhook="cancel")
+    await pay.fault(kind="timeout_after", method="payments/void", manner="close")
+    cancel = {"cancellation_id": view["id"], "reason": "asked"}
+    answer = await pay.post(f"/v1/payments/{view['id']}/cancel", cancel)
+    assert answer.json()["status"] == "authorized"
+    busy = await pay.post(f"/v1/payments/{view['id']}/capture", {})
+    assert busy.json()["type"] == "/problems/payment-in-progress"
+    pay.clock.advance(timedelta(seconds=21))
+    await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "cancelled"
+    assert await pay.effects(view["user_id"]) == [("held", 49_900), ("voided", 49_900)]

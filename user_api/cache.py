@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -168,10 +168,14 @@ def refresh_refused() -> Exception:
 
 
 class SessionStore:
-    """Sessions of users. Every method raises ``sessions-unavailable`` (503) while Redis is away."""
+    """Sessions of users. Every method raises ``sessions-unavailable`` (503) while Redis is away.
 
-    def __init__(self, redis: Redis) -> None:
+    ``refresh_rights`` puts a user's cached access entry right, which knows epoch and ended sessions too.
+    """
+
+    def __init__(self, redis: Redis, refresh_rights: Callable[[Sequence[UUID]], Awaitable[None]]) -> None:
         self._redis = redis
+        self.refresh_rights = refresh_rights
         self._rotate = redis.register_script(_ROTATE)
 
     async def open(

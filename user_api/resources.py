@@ -62,6 +62,7 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
     tokens = AccessTokens(keys.load(settings.jwt_keys_dir), clock)
     sessions = make_sessions(engine)
     cache_redis = _redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=0.05)
+    rights = RightsCache(cache_redis, sessions, clock)
     pay_api = PayApi(settings.pay_api_url, settings.pay_api_token.get_secret_value())
     billing_api = BillingApi(settings.billing_api_url, settings.billing_api_token.get_secret_value())
     return Resources(
@@ -71,7 +72,7 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
         sessions=sessions,
         cache_redis=cache_redis,
         session_redis=session_redis,
-        session_store=SessionStore(session_redis),
+        session_store=SessionStore(session_redis, rights.refresh),
         address_throttle=AddressThrottle(session_redis),
         passwords=Passwords(),
         access_tokens=tokens,
@@ -80,7 +81,7 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
         pay_api=pay_api,
         billing_api=billing_api,
         commerce=Commerce(sessions, clock, pay_api, billing_api),
-        rights=RightsCache(cache_redis, sessions, clock),
+        rights=rights,
     )
 
 

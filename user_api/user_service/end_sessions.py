@@ -55,6 +55,10 @@ async def end_all_sessions(sessions: Sessions, store: SessionStore, *, user_id: 
 async def forget_in_redis(store: SessionStore, user_id: UUID, family_ids: list[UUID] | None) -> None:
     """Tidies Redis after the database has decided; an outage there changes nothing about the decision."""
     try:
+        await store.refresh_rights([user_id])
+    except AppError as error:
+        log.warning("rights-not-refreshed", user_id=str(user_id), code=error.code)
+    try:
         await store.forget(user_id, family_ids)
     except AppError as error:
         log.warning("sessions-not-forgotten", user_id=str(user_id), code=error.code)

@@ -9,10 +9,11 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from user_api.user_service import models
+from user_api.user_service import commerce_models, models
 from user_api.user_service.database import async_url
 
 target_metadata = models.Base.metadata
+assert commerce_models.Base is models.Base  # one metadata for both files of tables
 
 
 def has_model(_: object, name: str | None, kind: str, reflected: bool, model: object) -> bool:

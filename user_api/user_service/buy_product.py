@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from shared.errors import AppError, conflict, invalid, unavailable
-from shared.ids import derived_id
+from shared.ids import derived_id, new_id
 from shared.money import Money
 from user_api.clients.billing_api import InvoiceView, Started, SubscriptionView
 from user_api.user_service import consents
@@ -101,7 +101,8 @@ async def _start(commerce: Commerce, customer: Customer, order: Order, request_i
 
 async def _give_up(commerce: Commerce, subscription_id: UUID, invoice_id: UUID, request_id: UUID) -> None:
     """Closes the user's other incomplete purchase: its payments first, then, if they are closed, itself."""
-    result = await commerce.pay_api.close_invoice(invoice_id, derived_id(request_id, f"close:{invoice_id}"))
+    # A key of its own each time: PayAPI would replay an earlier "in_flight", and closing twice does no harm.
+    result = await commerce.pay_api.close_invoice(invoice_id, new_id())
     if result == "closed":
         key = derived_id(request_id, f"abandon:{subscription_id}")
         await commerce.billing_api.abandon_subscription(subscription_id, key)

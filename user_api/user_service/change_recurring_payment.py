@@ -30,9 +30,9 @@ async def change_recurring_payment(
         row = await session.get(RecurringPayment, recurring_payment_id)
         if row is None or row.user_id != user_id:
             raise not_found("recurring-payment")
-        await consents.lock_of_subscription(session, row.subscription_id)
+        held = await consents.lock_of_subscription(session, row.subscription_id)
         await require_method(session, user_id, SavedMethod(payment_method_id))
-        if row.status != "active":
+        if row not in held or row.status != "active":
             raise conflict("recurring-payment-not-active", "Only an active recurring payment can be changed.")
         row.payment_method_id = payment_method_id
     await _retry_open_invoices(commerce, row)

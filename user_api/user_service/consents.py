@@ -116,9 +116,8 @@ async def settle(session: AsyncSession, payment: Payment, now: datetime) -> None
     )
     if row is None:
         return
-    await lock_of_subscription(session, row.subscription_id)
-    if row.status != "pending":
-        return
+    if row not in await lock_of_subscription(session, row.subscription_id) or row.status != "pending":
+        return  # ended or settled by somebody who held the lock before us
     if payment.status in SUCCESSFUL:
         method_id = payment.method_id or row.payment_method_id
         if method_id is None:

@@ -38,7 +38,7 @@ CODE_OF_STATUS: Final[dict[int, str]] = {
 
 
 def problem(
-    status: int, code: str, detail: str = "", *, correlation_id: str | None = None, **extra: Any
+    status: int, code: str, detail: str = "", /, *, correlation_id: str | None = None, **extra: Any
 ) -> dict[str, Any]:
     """The body of a problem: ``type`` is ``/problems/<code>``, stable; ``title`` is the code in words."""
     body: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
@@ -14,6 +15,9 @@ from billing_api.api.documents import page_of
 from billing_api.api.internal import InternalView
 from billing_api.api.lists import newest_first
 from billing_api.api.requests import OfUserQuery, read
+from billing_api.billing_service import queries
+from billing_api.billing_service.models import Account, Subscription
+from billing_api.billing_service.queries.shapes import moment
 from shared.errors import not_found
 
 
@@ -21,10 +25,9 @@ class AccountView(InternalView):
     @extend_schema(operation_id="account", tags=["accounts"], responses={200: AccountBody})
     def get(self, request: Request, user_id: UUID) -> Response:
         """A personal account."""
-        found = rows.account(user_id)
-        if found is None:
+        if not Account.objects.filter(user_id=user_id).exists():
             raise not_found("account")
-        return Response(rows.account_body(found))
+        return Response(queries.account_view(user_id))
 
 
 class AccessBases(InternalView):
@@ -40,5 +43,15 @@ class AccessBases(InternalView):
         found = rows.access_bases()
         if query["user_id"] is not None:
             found = found.filter(account__user_id=query["user_id"])
-        page = newest_first(found, "created_at", query, lambda r: AccessBasisBody(r, many=True).data)
-        return Response(page)
+        return Response(newest_first(found, "created_at", query, _access_basis))
+
+
+def _access_basis(row: Subscription) -> dict[str, Any]:
+    return {
+        "subscription_id": str(row.id),
+        "user_id": str(row.account.user_id),
+        "product_id": str(row.product_id),
+        "status": row.status,
+        "grants": row.product.grants,
+        "until": moment(row.access_until),
+    }

@@ -1,13 +1,12 @@
-"""Bodies of answers: rows of BillingService as other services and users see them (docs/contracts.md §3)."""
+"""Bodies of answers for the documentation; BillingService's queries form them (docs/contracts.md §3)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing_api.api.fields import MinorField, PeriodField, StepsField, TextField
+from billing_api.api.fields import MoneyField, PeriodField, StepsField, TextField
 
 
 class LineBody(serializers.Serializer[Any]):
@@ -19,18 +18,13 @@ class LineBody(serializers.Serializer[Any]):
     product_id = serializers.UUIDField(allow_null=True)
     price_id = serializers.UUIDField(allow_null=True)
     quantity = serializers.IntegerField()
-    list_amount = MinorField("list_minor")
-    discount = MinorField("discount_minor")
-    net = MinorField("net_minor")
-    vat = MinorField("vat_minor")
+    list_amount = MoneyField()
+    discount = MoneyField()
+    net = MoneyField()
+    vat = MoneyField()
     vat_rate_bp = serializers.IntegerField()
     period = PeriodField()
     steps = StepsField()
-
-    def to_representation(self, instance: Any) -> Any:
-        # Lines have no currency of their own: it is the invoice's.
-        instance.currency = instance.invoice.currency
-        return super().to_representation(instance)
 
 
 class InvoiceBody(serializers.Serializer[Any]):
@@ -38,18 +32,20 @@ class InvoiceBody(serializers.Serializer[Any]):
 
     id = serializers.UUIDField()
     number = serializers.CharField(allow_null=True)
-    user_id = serializers.UUIDField(source="account.user_id")
+    user_id = serializers.UUIDField()
     subscription_id = serializers.UUIDField(allow_null=True)
     kind = serializers.ChoiceField(["first", "renewal", "change", "purchase", "charge"])
     status = serializers.ChoiceField(["draft", "open", "paid", "void", "uncollectible"])
     collection = serializers.CharField()
-    total = MinorField("total_minor")
-    vat = MinorField("vat_minor")
-    balance_applied = MinorField("balance_applied_minor")
-    paid = MinorField("paid_minor")
-    credited = MinorField("credited_minor")
-    amount_due = MinorField("amount_due_minor")
-    lines = LineBody(many=True, source="ordered_lines")
+    total = MoneyField()
+    vat = MoneyField()
+    balance_applied = MoneyField()
+    paid = MoneyField()
+    credited = MoneyField()
+    amount_due = MoneyField()
+    lines = LineBody(many=True)
+    steps = StepsField()
+    reason = serializers.CharField(allow_null=True)
     issued_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField()
     paid_at = serializers.DateTimeField(allow_null=True)
@@ -59,31 +55,29 @@ class SubscriptionBody(serializers.Serializer[Any]):
     """``SubscriptionView``."""
 
     id = serializers.UUIDField()
-    user_id = serializers.UUIDField(source="account.user_id")
+    user_id = serializers.UUIDField()
     kind = serializers.ChoiceField(["recurring", "one_time"])
     product_id = serializers.UUIDField()
     price_id = serializers.UUIDField()
     product_group = serializers.CharField()
     status = serializers.CharField()
     cancel_at_period_end = serializers.BooleanField()
+    grants_access = serializers.BooleanField()
     access_until = serializers.DateTimeField(allow_null=True)
     current_period = PeriodField()
     trial_ends_at = serializers.DateTimeField(allow_null=True)
     next_invoice_at = serializers.DateTimeField(allow_null=True)
-    pending_change = serializers.SerializerMethodField()
+    pending_change = serializers.DictField(allow_null=True)
     latest_invoice_id = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
-
-    @extend_schema_field({"type": ["object", "null"]})
-    def get_pending_change(self, subscription: Any) -> None:
-        return None
 
 
 class AccountBody(serializers.Serializer[Any]):
     """A personal account; ``balance`` above zero is prepaid money."""
 
     user_id = serializers.UUIDField()
-    balance = MinorField("balance_minor")
+    balance = MoneyField()
+    available = MoneyField()
     currency = serializers.CharField()
     time_zone = serializers.CharField()
 
@@ -93,23 +87,19 @@ class ChargeBody(serializers.Serializer[Any]):
 
     id = serializers.UUIDField()
     invoice_id = serializers.UUIDField()
-    invoice_number = serializers.CharField(source="invoice.number", allow_null=True)
-    invoice_status = serializers.CharField(source="invoice.status")
+    invoice_number = serializers.CharField(allow_null=True)
+    invoice_status = serializers.CharField()
     kind = serializers.CharField()
     description = TextField()
     quantity = serializers.IntegerField()
-    list_amount = MinorField("list_minor")
-    discount = MinorField("discount_minor")
-    net = MinorField("net_minor")
-    vat = MinorField("vat_minor")
+    list_amount = MoneyField()
+    discount = MoneyField()
+    net = MoneyField()
+    vat = MoneyField()
     vat_rate_bp = serializers.IntegerField()
     period = PeriodField()
     steps = StepsField()
-    charged_at = serializers.DateTimeField(source="invoice.issued_at")
-
-    def to_representation(self, instance: Any) -> Any:
-        instance.currency = instance.invoice.currency
-        return super().to_representation(instance)
+    charged_at = serializers.DateTimeField()
 
 
 class PaymentBody(serializers.Serializer[Any]):
@@ -119,10 +109,15 @@ class PaymentBody(serializers.Serializer[Any]):
     invoice_id = serializers.UUIDField(allow_null=True)
     status = serializers.CharField()
     initiator = serializers.ChoiceField(["customer", "merchant"])
-    amount = MinorField("amount_minor")
-    captured = MinorField("captured_minor")
-    refunded = MinorField("refunded_minor")
-    card_mask = serializers.CharField(allow_blank=True)
+    amount = MoneyField()
+    captured = MoneyField()
+    refunded = MoneyField()
+    to_invoice = MoneyField()
+    to_balance = MoneyField()
+    late = serializers.BooleanField()
+    decline = serializers.DictField(allow_null=True)
+    card_mask = serializers.CharField(allow_null=True)
+    refunds = serializers.ListField(child=serializers.DictField())
     created_at = serializers.DateTimeField()
     succeeded_at = serializers.DateTimeField(allow_null=True)
 
@@ -130,33 +125,33 @@ class PaymentBody(serializers.Serializer[Any]):
 class AccessBasisBody(serializers.Serializer[Any]):
     """Why a user has access: a subscription or purchase and the resources it grants until when."""
 
-    subscription_id = serializers.UUIDField(source="id")
-    user_id = serializers.UUIDField(source="account.user_id")
-    kind = serializers.CharField()
-    status = serializers.CharField()
+    subscription_id = serializers.UUIDField()
+    user_id = serializers.UUIDField()
     product_id = serializers.UUIDField()
-    resources = serializers.ListField(child=serializers.CharField(), source="product.grants")
-    until = serializers.DateTimeField(source="access_until", allow_null=True)
+    status = serializers.CharField()
+    grants = serializers.ListField(child=serializers.CharField())
+    until = serializers.DateTimeField(allow_null=True)
 
 
 class QuoteBody(serializers.Serializer[Any]):
-    """``QuoteView``, for the documentation: the quote is formed by ``quotes.render``."""
+    """``QuoteView``."""
 
     product_id = serializers.UUIDField()
     price_id = serializers.UUIDField()
     currency = serializers.CharField()
     lines = serializers.ListField(child=serializers.DictField())
-    subtotal = MinorField("subtotal_minor")
-    discount = MinorField("discount_minor")
-    total = MinorField("total_minor")
-    vat = MinorField("vat_minor")
-    balance_applied = MinorField("balance_applied_minor")
-    amount_due = MinorField("amount_due_minor")
+    steps = StepsField()
+    subtotal = MoneyField()
+    discount = MoneyField()
+    total = MoneyField()
+    vat = MoneyField()
+    balance_applied = MoneyField()
+    amount_due = MoneyField()
     period = PeriodField()
     trial_days = serializers.IntegerField()
     renews_at = serializers.DateTimeField(allow_null=True)
     promo_code = serializers.CharField(allow_null=True)
-    next_total = MinorField("next_total_minor", allow_null=True)
+    next_total = MoneyField(allow_null=True)
 
 
 class StartedBody(serializers.Serializer[Any]):
@@ -178,7 +173,7 @@ class CancellationBody(serializers.Serializer[Any]):
     cancellation_id = serializers.UUIDField()
     payment_id = serializers.UUIDField()
     action = serializers.ChoiceField(["void", "refund"])
-    amount = MinorField("amount_minor")
+    amount = MoneyField()
 
 
 class BillingRunBody(serializers.Serializer[Any]):
@@ -209,8 +204,9 @@ class InvariantBody(serializers.Serializer[Any]):
     """One invariant and, when broken, examples of what breaks it."""
 
     name = serializers.CharField()
+    description = serializers.CharField()
     holds = serializers.BooleanField()
-    violations = serializers.ListField(child=serializers.CharField())
+    offending = serializers.ListField(child=serializers.CharField())
 
 
 class InvariantsBody(serializers.Serializer[Any]):
@@ -225,7 +221,7 @@ class QuiescenceBody(serializers.Serializer[Any]):
 
     quiet = serializers.BooleanField()
     pending = serializers.DictField(child=serializers.IntegerField())
-    ticks = serializers.DictField(child=serializers.DateTimeField())
+    ticks = serializers.DictField(child=serializers.DateTimeField(allow_null=True))
 
 
 class MovementBody(serializers.Serializer[Any]):
@@ -234,14 +230,14 @@ class MovementBody(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     document = serializers.DictField()
     description = TextField()
-    amount = MinorField("amount_minor")
-    balance = MinorField("balance_minor")
+    amount = MoneyField()
+    balance = MoneyField()
 
 
 class StatementBody(serializers.Serializer[Any]):
     """A statement: opening balance + movements = closing balance."""
 
-    account = AccountBody()
-    opening_balance = MinorField("opening_balance_minor")
+    account = serializers.DictField()
+    opening_balance = MoneyField()
     movements = MovementBody(many=True)
-    closing_balance = MinorField("closing_balance_minor")
+    closing_balance = MoneyField()

@@ -33,34 +33,14 @@ TEXT_SCHEMA: Final[dict[str, Any]] = {
 STEPS_SCHEMA: Final[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
 
 
-def money(amount_minor: int, currency: str) -> dict[str, Any]:
-    """The body of an amount."""
-    return {"amount": amount_minor, "currency": currency}
-
-
 @extend_schema_field(MONEY_SCHEMA)
-class MinorField(serializers.Field[Any, Any, Any, Any]):
-    """An amount that a row keeps in minor units in column ``column``, beside its currency."""
-
-    def __init__(self, column: str, **options: Any) -> None:
-        super().__init__(source="*", read_only=True, **options)
-        self.column = column
-
-    def to_representation(self, row: Any) -> dict[str, Any]:
-        return money(getattr(row, self.column), row.currency)
+class MoneyField(serializers.DictField):
+    """An amount with its currency."""
 
 
 @extend_schema_field(PERIOD_SCHEMA)
-class PeriodField(serializers.Field[Any, Any, Any, Any]):
-    """Two columns of dates as a half-open period; null without a start."""
-
-    def __init__(self, start: str = "period_start_on", end: str = "period_end_on", **options: Any) -> None:
-        super().__init__(source="*", read_only=True, **options)
-        self.columns = (start, end)
-
-    def to_representation(self, row: Any) -> dict[str, str] | None:
-        start, end = (getattr(row, column) for column in self.columns)
-        return {"start": start.isoformat(), "end": end.isoformat()} if start and end else None
+class PeriodField(serializers.DictField):
+    """A half-open period of days, or null."""
 
 
 @extend_schema_field(TEXT_SCHEMA)

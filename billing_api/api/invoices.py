@@ -14,6 +14,7 @@ from billing_api.api.documents import page_of
 from billing_api.api.internal import InternalView
 from billing_api.api.lists import newest_first
 from billing_api.api.requests import InvoicesQuery, read
+from billing_api.billing_service import queries
 
 
 class Invoices(InternalView):
@@ -31,11 +32,11 @@ class Invoices(InternalView):
             found = found.filter(account__user_id=query["user_id"])
         if query["status"] is not None:
             found = found.filter(status=query["status"])
-        return Response(newest_first(found, "issued_at", query, lambda r: InvoiceBody(r, many=True).data))
+        return Response(newest_first(found, "issued_at", query, queries.invoice_view))
 
 
 class Invoice(InternalView):
     @extend_schema(operation_id="invoice", tags=["invoices"], responses={200: InvoiceBody})
     def get(self, request: Request, invoice_id: UUID) -> Response:
         """One invoice."""
-        return Response(InvoiceBody(rows.invoice(invoice_id)).data)
+        return Response(queries.invoice_view(rows.invoice(invoice_id)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -19,7 +19,7 @@ def newest_first(
     rows: QuerySet[Row],
     moment: str,
     query: Mapping[str, Any],
-    render: Callable[[Iterable[Row]], Any],
+    render: Callable[[Row], dict[str, Any]],
 ) -> dict[str, Any]:
     """``{"items", "next_cursor"}`` ordered by (``moment``, id) descending; ``query`` is a checked PageQuery.
 
@@ -38,7 +38,7 @@ def newest_first(
         return value.isoformat(), str(row.pk)
 
     shown, following = page(fetched, limit, key)
-    return {"items": render(shown), "next_cursor": following}
+    return {"items": [render(row) for row in shown], "next_cursor": following}
 
 
 def _key(cursor: str) -> tuple[datetime, UUID]:

@@ -18,6 +18,10 @@ from billing_api.api.lists import newest_first
 from billing_api.api.permissions import IsEndUser, end_user
 from billing_api.api.requests import PageQuery, StatementQuery, read
 from billing_api.api.statements import statement_body
+from billing_api.billing_service import queries
+from billing_api.billing_service.models import InvoiceLine
+from billing_api.billing_service.queries.documents import line_view
+from billing_api.billing_service.queries.shapes import moment
 
 
 class MeView(APIView):
@@ -31,9 +35,7 @@ class MyAccount(MeView):
     @extend_schema(operation_id="my_account", tags=["me"], responses={200: AccountBody})
     def get(self, request: Request) -> Response:
         """The personal account and its balance."""
-        user_id = end_user(request).user_id
-        found = rows.account(user_id)
-        return Response(rows.account_body(found) if found else rows.unknown_account_body(user_id))
+        return Response(queries.account_view(end_user(request).user_id))
 
 
 class MyInvoices(MeView):
@@ -44,14 +46,25 @@ class MyInvoices(MeView):
         """Invoices, newest first."""
         query = read(PageQuery, request.query_params, "query")
         own = rows.invoices().filter(account__user_id=end_user(request).user_id)
-        return Response(newest_first(own, "issued_at", query, lambda r: InvoiceBody(r, many=True).data))
+        return Response(newest_first(own, "issued_at", query, queries.invoice_view))
 
 
 class MyInvoice(MeView):
     @extend_schema(operation_id="my_invoice", tags=["me"], responses={200: InvoiceBody})
     def get(self, request: Request, invoice_id: UUID) -> Response:
         """One invoice with the steps that explain its figures."""
-        return Response(InvoiceBody(rows.invoice(invoice_id, end_user(request).user_id)).data)
+        return Response(queries.invoice_view(rows.invoice(invoice_id, end_user(request).user_id)))
+
+
+def _charge(line: InvoiceLine) -> dict[str, Any]:
+    invoice = line.invoice
+    return {
+        **line_view(line, invoice.currency),
+        "invoice_id": str(invoice.id),
+        "invoice_number": invoice.number,
+        "invoice_status": invoice.status,
+        "charged_at": moment(invoice.issued_at),
+    }
 
 
 class MyCharges(MeView):
@@ -62,7 +75,7 @@ class MyCharges(MeView):
         """What was charged, newest first."""
         query = read(PageQuery, request.query_params, "query")
         own = rows.charges(end_user(request).user_id)
-        page = newest_first(own, "invoice__issued_at", query, lambda r: ChargeBody(r, many=True).data)
+        page = newest_first(own, "invoice__issued_at", query, _charge)
         return Response(page)
 
 
@@ -74,7 +87,7 @@ class MyPayments(MeView):
         """Payments as billing sees them, newest first."""
         query = read(PageQuery, request.query_params, "query")
         own = rows.payments(end_user(request).user_id)
-        return Response(newest_first(own, "created_at", query, lambda r: PaymentBody(r, many=True).data))
+        return Response(newest_first(own, "created_at", query, queries.payment_view))
 
 
 class MyStatement(MeView):

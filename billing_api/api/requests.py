@@ -68,7 +68,7 @@ class CancellationInput(serializers.Serializer[Any]):
     """A payment as PayAPI shows it now."""
 
     user_id = serializers.UUIDField()
-    invoice_id = serializers.UUIDField(allow_null=True)
+    invoice_id = serializers.UUIDField()
     status = serializers.CharField(max_length=24)
     captured = MoneyInput()
     refunded = MoneyInput()

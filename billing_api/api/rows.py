@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import QuerySet
 
+from billing_api.billing_service import queries
 from billing_api.billing_service.models import (
-    Account,
-    AccountBalance,
     Invoice,
     InvoiceLine,
     Payment,
@@ -19,9 +17,8 @@ from shared.errors import not_found
 
 
 def invoices() -> QuerySet[Invoice]:
-    """Issued invoices with their lines in order."""
-    lines = Prefetch("lines", InvoiceLine.objects.order_by("position"), to_attr="ordered_lines")
-    return Invoice.objects.select_related("account").prefetch_related(lines).exclude(status="draft")
+    """Issued invoices with their lines."""
+    return Invoice.objects.select_related("account").prefetch_related("lines").exclude(status="draft")
 
 
 def invoice(invoice_id: UUID, user_id: UUID | None = None) -> Invoice:
@@ -47,44 +44,17 @@ def subscription(subscription_id: UUID) -> Subscription:
 
 def charges(user_id: UUID) -> QuerySet[InvoiceLine]:
     """The lines of a user's issued invoices."""
-    lines = InvoiceLine.objects.select_related("invoice").filter(account__user_id=user_id)
-    return lines.exclude(invoice__status="draft")
+    return queries.charges(user_id).exclude(invoice__status="draft")
 
 
 def payments(user_id: UUID) -> QuerySet[Payment]:
     """A user's payments."""
-    return Payment.objects.filter(account__user_id=user_id)
+    return queries.payments_of(user_id)
 
 
 def access_bases() -> QuerySet[Subscription]:
     """Subscriptions and purchases that grant access (until their ``access_until``)."""
     return subscriptions().select_related("account", "product").filter(grants_access=True)
-
-
-def account(user_id: UUID) -> Account | None:
-    """A user's personal account, if there is one."""
-    return Account.objects.filter(user_id=user_id).first()
-
-
-def account_body(found: Account) -> dict[str, Any]:
-    """The account with its balance from the customer's view: prepaid money is above zero, a debt below."""
-    balance = AccountBalance.objects.filter(account=found, currency=found.currency).first()
-    owed = balance.balance_minor if balance else 0
-    return _account(found.user_id, -owed, found.currency, found.time_zone)
-
-
-def unknown_account_body(user_id: UUID) -> dict[str, Any]:
-    """An account that was never needed yet."""
-    return _account(user_id, 0, "RUB", "Europe/Moscow")
-
-
-def _account(user_id: UUID, balance_minor: int, currency: str, time_zone: str) -> dict[str, Any]:
-    return {
-        "user_id": user_id,
-        "balance": {"amount": balance_minor, "currency": currency},
-        "currency": currency,
-        "time_zone": time_zone,
-    }
 
 
 def _of_user(rows: QuerySet[Invoice], user_id: UUID | None) -> QuerySet[Invoice]:

@@ -11,8 +11,11 @@ from billing_api.api import (
     health,
     invoices,
     me,
+    payments,
     problems,
     quiescence,
+    runs,
+    subscriptions,
 )
 
 urlpatterns = [
@@ -27,10 +30,31 @@ urlpatterns = [
     path("v1/me/charges", me.MyCharges.as_view()),
     path("v1/me/payments", me.MyPayments.as_view()),
     path("v1/me/statement", me.MyStatement.as_view()),
-    path("internal/v1/accounts/<uuid:user_id>", accounts.AccountView.as_view()),
-    path("internal/v1/access-bases", accounts.AccessBases.as_view()),
+    path("internal/v1/quotes", subscriptions.Quotes.as_view()),
+    path("internal/v1/subscriptions", subscriptions.Subscriptions.as_view()),
+    path("internal/v1/subscriptions/<uuid:subscription_id>", subscriptions.Subscription.as_view()),
+    path(
+        "internal/v1/subscriptions/<uuid:subscription_id>/abandon",
+        subscriptions.AbandonSubscription.as_view(),
+    ),
+    path(
+        "internal/v1/subscriptions/<uuid:subscription_id>/cancel", subscriptions.CancelSubscription.as_view()
+    ),
+    path(
+        "internal/v1/subscriptions/<uuid:subscription_id>/reactivate",
+        subscriptions.ReactivateSubscription.as_view(),
+    ),
     path("internal/v1/invoices", invoices.Invoices.as_view()),
     path("internal/v1/invoices/<uuid:invoice_id>", invoices.Invoice.as_view()),
+    path("internal/v1/payments/<uuid:payment_id>/cancellations", payments.Cancellations.as_view()),
+    path("internal/v1/accounts/<uuid:user_id>", accounts.AccountView.as_view()),
+    path("internal/v1/access-bases", accounts.AccessBases.as_view()),
+    path("internal/v1/billing-runs", runs.BillingRuns.as_view()),
+    path("internal/v1/billing-runs/<uuid:run_id>", runs.BillingRunView.as_view()),
+    path("internal/v1/billing-runs/<uuid:run_id>/shards/<int:shard>", runs.BillingShard.as_view()),
+    path("internal/v1/collection-runs", runs.CollectionRuns.as_view()),
+    path("internal/v1/maintenance-runs", runs.MaintenanceRuns.as_view()),
+    path("internal/v1/invariants", runs.Invariants.as_view()),
     path("internal/v1/quiescence", quiescence.Quiescence.as_view()),
 ]
 

@@ -52,14 +52,15 @@ async def test_form_is_byte_identical_to_the_asgi_services(
     callers: Callers, asgi_service: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "billing_api.api.rows.account", lambda _: (_ for _ in ()).throw(RuntimeError("secret detail"))
+        "billing_api.api.rows.invoice",
+        lambda _: (_ for _ in ()).throw(RuntimeError("secret detail")),
     )
     user = UUID(int=7)
     ours = callers.client
     same = {"X-Correlation-ID": "same-for-both"}
     json_type = {"Content-Type": "application/json"}
     auth = {"Authorization": f"Bearer {SERVICE_TOKEN}"}
-    account = f"/internal/v1/accounts/{user}"
+    account = f"/internal/v1/invoices/{user}"
     pairs = [
         (ours.get("/no/such", headers=same), await asgi_service.get("/no/such", headers=same)),
         (ours.delete(account, headers=same | auth), await asgi_service.delete("/thing", headers=same)),
@@ -91,8 +92,8 @@ def test_wrong_method_says_what_is_allowed(callers: Callers) -> None:
 
 
 def test_an_unexpected_error_tells_nothing(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("billing_api.api.rows.account", lambda _: 1 / 0)
-    body = problem(callers.get(f"/internal/v1/accounts/{UUID(int=1)}"), 500, "internal-error")
+    monkeypatch.setattr("billing_api.api.rows.invoice", lambda _: 1 / 0)
+    body = problem(callers.get(f"/internal/v1/invoices/{UUID(int=1)}"), 500, "internal-error")
     assert "division" not in json.dumps(body)
 
 
@@ -102,8 +103,8 @@ def test_a_broken_invariant_keeps_its_words_for_the_log(
     def broken(_: UUID) -> None:
         raise broken_invariant("ledger-not-zero", "17 kopecks are missing")
 
-    monkeypatch.setattr("billing_api.api.rows.account", broken)
-    body = problem(callers.get(f"/internal/v1/accounts/{UUID(int=1)}"), 500, "ledger-not-zero")
+    monkeypatch.setattr("billing_api.api.rows.invoice", broken)
+    body = problem(callers.get(f"/internal/v1/invoices/{UUID(int=1)}"), 500, "ledger-not-zero")
     assert "kopecks" not in json.dumps(body)
 
 
@@ -113,8 +114,8 @@ def test_a_database_that_does_not_answer_is_a_503(callers: Callers, monkeypatch:
     def refuses(_: UUID) -> None:
         raise OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr("billing_api.api.rows.account", refuses)
-    answer = callers.get(f"/internal/v1/accounts/{UUID(int=1)}")
+    monkeypatch.setattr("billing_api.api.rows.invoice", refuses)
+    answer = callers.get(f"/internal/v1/invoices/{UUID(int=1)}")
     problem(answer, 503, "database-busy")
     assert answer.headers["Retry-After"] == "1"
 

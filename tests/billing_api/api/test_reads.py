@@ -29,6 +29,7 @@ def test_an_unknown_user_has_a_balance_of_zero(callers: Callers) -> None:
     assert body(callers.me("/v1/me/account")) == {
         "user_id": str(callers.user_id),
         "balance": NOTHING,
+        "available": NOTHING,
         "currency": "RUB",
         "time_zone": "Europe/Moscow",
     }
@@ -76,6 +77,8 @@ def test_an_invoice_as_agreed(callers: Callers) -> None:
                 "steps": [{"step": "list_price", "amount_minor": 49900}],
             }
         ],
+        "steps": [],
+        "reason": None,
         "issued_at": "2026-04-11T09:00:00Z",
         "due_at": "2026-04-12T09:00:00Z",
         "paid_at": None,
@@ -163,10 +166,42 @@ def test_quiescence_counts_what_is_under_way(callers: Callers, billing: Database
     RunTick.objects.create(kind="billing", as_of=NOW, finished_at=NOW)
     quiet = body(callers.get("/internal/v1/quiescence"))
     assert quiet["quiet"] is True
-    assert quiet["ticks"] == {"billing": "2026-04-11T09:00:00Z"}
+    assert quiet["ticks"] == {
+        "billing": "2026-04-11T09:00:00Z",
+        "collection": None,
+        "maintenance": None,
+    }
     OutgoingOrder.objects.create(
         account=rows.account(callers.user_id), kind="refund", state="pending", next_try_at=NOW, created_at=NOW
     )
     busy = body(callers.get("/internal/v1/quiescence"))
     assert busy["quiet"] is False
     assert busy["pending"] == {name: int(name == "orders") for name in quiet["pending"]}
+
+
+def test_a_statement_of_an_unknown_user_is_empty(callers: Callers) -> None:
+    statement = body(callers.me("/v1/me/statement?from=2026-04-01&to=2026-04-11&format=json"))
+    assert (statement["from"], statement["to"]) == ("2026-04-01", "2026-04-11")
+    assert statement["opening_balance"] == statement["closing_balance"] == NOTHING
+    assert statement["movements"] == []
+
+
+def test_a_statement_covers_thirty_days_when_nothing_is_said(callers: Callers) -> None:
+    statement = body(callers.me("/v1/me/statement"))
+    assert (statement["from"], statement["to"]) == ("2026-03-12", "2026-04-11")
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("from=2026-04-12&to=2026-04-11", "range-invalid"),
+        ("from=1900-01-01", "range-invalid"),
+        ("from=2010-01-01", "range-invalid"),
+        ("to=9999-12-31", "range-invalid"),
+        ("from=0001-01-01&to=0001-01-01", "range-invalid"),
+        ("from=yesterday", "invalid-request"),
+        ("format=xml", "invalid-request"),
+    ],
+)
+def test_a_statement_that_cannot_be(callers: Callers, query: str, code: str) -> None:
+    problem(callers.me(f"/v1/me/statement?{query}"), 422, code)

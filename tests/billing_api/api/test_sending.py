@@ -6,15 +6,13 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 
-from billing_api.billing_service.clients.user_api import UserApi
 from shared.clock import ManualClock
 from shared.ids import new_id
-from shared.service_client import ServiceClient
+from shared.service_client import SyncServiceClient
 from tests.billing_api.api import rows
 from tests.billing_api.api.conftest import NOW
 from tests.servers import DatabaseUrls
@@ -29,9 +27,11 @@ class Desk:
         self.clock = ManualClock(NOW)
         self.asked: list[httpx.Request] = []
         self.answer: Answer = lambda _: httpx.Response(202, json={"payment": {}})
+        from billing_api.billing_service.clients.user_api import UserApi
+
         transport = httpx.MockTransport(self._take)
         self.user_api = UserApi(
-            ServiceClient("user-api", "http://user-api", "t", timeout_seconds=2, transport=transport)
+            SyncServiceClient("user-api", "http://user-api", "t", timeout_seconds=2, transport=transport)
         )
 
     def _take(self, request: httpx.Request) -> httpx.Response:
@@ -41,10 +41,10 @@ class Desk:
         self.asked.append(request)
         return self.answer(request)
 
-    async def send(self) -> int:
+    def send(self) -> int:
         from billing_api.sending import Sender
 
-        return await Sender(self.user_api, self.clock).send_due()
+        return Sender(self.user_api, self.clock).send_one()
 
 
 def problem(status: int, code: str) -> Answer:
@@ -52,15 +52,7 @@ def problem(status: int, code: str) -> Answer:
 
 
 @pytest.fixture
-def desk(billing: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """Django's work of the sender stays in this thread, whose connection the fixtures close."""
-    import asyncio
-
-    async def here(work: Callable[..., Any], *arguments: Any) -> Any:
-        return work(*arguments)
-
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-    monkeypatch.setattr(asyncio, "to_thread", here)
+def desk(billing: DatabaseUrls) -> Desk:
     return Desk()
 
 
@@ -86,9 +78,9 @@ def reload(row: Any) -> Any:
     return type(row).objects.get(pk=row.pk)
 
 
-async def test_a_refund_carries_its_id_as_the_key(desk: Desk) -> None:
+def test_a_refund_carries_its_id_as_the_key(desk: Desk) -> None:
     made = order("refund", body={"reason": "unused days"})
-    assert await desk.send() == 1
+    assert desk.send() == 1
     (request,) = desk.asked
     assert request.url.path == f"/internal/v1/payments/{made.payment_id}/refunds"
     assert request.headers["Idempotency-Key"] == str(made.id)
@@ -98,12 +90,12 @@ async def test_a_refund_carries_its_id_as_the_key(desk: Desk) -> None:
         "reason": "unused days",
     }
     assert reload(made).state == "sent"
-    assert await desk.send() == 0
+    assert desk.send() == 0
 
 
-async def test_a_cancellation_is_redriven_under_its_own_id(desk: Desk) -> None:
+def test_a_cancellation_is_redriven_under_its_own_id(desk: Desk) -> None:
     made = order("cancellation")
-    await desk.send()
+    desk.send()
     body = json.loads(desk.asked[0].content)
     assert body["cancellation_id"] == str(made.id)
     assert "refund_order_id" not in body
@@ -120,59 +112,59 @@ async def test_a_cancellation_is_redriven_under_its_own_id(desk: Desk) -> None:
         lambda _: httpx.Response(200, text="no json"),
     ],
 )
-async def test_what_is_not_known_is_asked_again_with_the_same_key(desk: Desk, answer: Answer) -> None:
+def test_what_is_not_known_is_asked_again_with_the_same_key(desk: Desk, answer: Answer) -> None:
     made = order("refund")
     desk.answer = answer
-    await desk.send()
+    desk.send()
     assert reload(made).state == "pending"
-    assert await desk.send() == 0  # it waits
+    assert desk.send() == 0  # it waits
     desk.answer = lambda _: httpx.Response(201, json={"payment": {}})
     desk.clock.advance(timedelta(seconds=2))
-    assert await desk.send() == 1
+    assert desk.send() == 1
     assert {request.headers["Idempotency-Key"] for request in desk.asked} == {str(made.id)}
     assert reload(made).state == "sent"
 
 
-async def test_a_call_without_an_answer_is_repeated(desk: Desk) -> None:
+def test_a_call_without_an_answer_is_repeated(desk: Desk) -> None:
     made = order("refund")
 
     def lost(_: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("gone")
 
     desk.answer = lost
-    await desk.send()
+    desk.send()
     assert (reload(made).state, reload(made).last_error) == ("pending", "user-api-unavailable")
 
 
-async def test_the_wait_grows(desk: Desk) -> None:
+def test_the_wait_grows(desk: Desk) -> None:
     made = order("refund")
     desk.answer = problem(503, "provider-unavailable")
     waits = []
     for _ in range(4):
-        await desk.send()
+        desk.send()
         wait = reload(made).next_try_at - desk.clock.now()
         waits.append(wait.total_seconds())
         desk.clock.advance(wait)
     assert waits == [2, 5, 10, 30]
 
 
-async def test_a_final_refusal_is_kept_and_reported(desk: Desk) -> None:
+def test_a_final_refusal_is_kept_and_reported(desk: Desk) -> None:
     from billing_api.billing_service.models import ReviewItem
 
     made = order("refund")
     desk.answer = problem(409, "payment-not-cancellable")
-    await desk.send()
+    desk.send()
     assert (reload(made).state, reload(made).last_error) == ("refused", "payment-not-cancellable")
     assert ReviewItem.objects.get().kind == "refund_refused"
 
 
-async def test_closing_asks_anew_until_it_is_closed(desk: Desk) -> None:
+def test_closing_asks_anew_until_it_is_closed(desk: Desk) -> None:
     made = order("close_payments", body={"then": "void"}, payment_id=None)
     desk.answer = lambda _: httpx.Response(200, json={"result": "in_flight"})
-    await desk.send()
+    desk.send()
     assert reload(made).state == "pending"
     desk.clock.advance(timedelta(minutes=1))
-    await desk.send()
+    desk.send()
     first, second = (request.headers["Idempotency-Key"] for request in desk.asked)
     assert first != second  # 'in flight' is a stored answer: the same key would hear it for ever
     assert {request.url.path for request in desk.asked} == {
@@ -180,49 +172,9 @@ async def test_closing_asks_anew_until_it_is_closed(desk: Desk) -> None:
     }
 
 
-async def test_two_workers_do_not_take_one_order(desk: Desk) -> None:
+def test_two_workers_do_not_take_one_order(desk: Desk) -> None:
     from billing_api.billing_service import orders
 
     order("refund")
     assert len(orders.claim(NOW)) == 1
-    assert await desk.send() == 0
-
-
-def cancellation(requested_at: Any) -> Any:
-    from billing_api.billing_service.models import PaymentCancellation
-
-    account = rows.account(new_id())
-    return PaymentCancellation.objects.create(
-        account=account,
-        payment_id=new_id(),
-        invoice=rows.invoice(account),
-        action="refund",
-        amount_minor=49900,
-        state="open",
-        requested_at=requested_at,
-    )
-
-
-async def test_an_abandoned_cancellation_is_redriven_once(desk: Desk) -> None:
-    from billing_api.billing_service.models import OutgoingOrder
-    from billing_api.sweeping import sweep
-
-    made = cancellation(NOW)
-    assert sweep(NOW + timedelta(minutes=1)) == 0
-    assert sweep(NOW + timedelta(minutes=2)) == 1
-    assert sweep(NOW + timedelta(minutes=2)) == 0
-    desk.clock.advance(timedelta(minutes=2))
-    await desk.send()
-    assert desk.asked[0].headers["Idempotency-Key"] == str(made.id)
-    assert sweep(NOW + timedelta(minutes=11)) == 0  # its event may still come
-    assert sweep(NOW + timedelta(minutes=12)) == 1
-    assert OutgoingOrder.objects.get().id == UUID(str(made.id))
-
-
-async def test_a_settled_cancellation_is_left_alone(desk: Desk) -> None:
-    from billing_api.sweeping import sweep
-
-    made = cancellation(NOW)
-    made.state = "done"
-    made.store("state")
-    assert sweep(NOW + timedelta(days=1)) == 0
+    assert desk.send() == 0

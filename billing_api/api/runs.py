@@ -1,0 +1,94 @@
+"""/internal/v1/…-runs: what the scheduler starts. Repeating any of them does nothing twice."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from billing_api.api.bodies import AttemptsBody, BillingRunBody, InvariantsBody, ShardBody
+from billing_api.api.internal import InternalView
+from billing_api.api.requests import BillingRunInput, NothingInput, read
+from billing_api.api.skew import refuse_skew
+from billing_api.billing_service import queries
+from billing_api.billing_service.commands.issue_periodic_invoices import run_billing_shard, start_billing_run
+from billing_api.billing_service.commands.plan_collection import plan_collection
+from billing_api.billing_service.commands.run_maintenance import run_maintenance
+from billing_api.billing_service.invariants import check_invariants
+from billing_api.billing_service.queries.shapes import moment
+from billing_api.config import wiring
+
+
+class BillingRuns(InternalView):
+    @extend_schema(
+        operation_id="start_billing_run",
+        tags=["runs"],
+        request=BillingRunInput,
+        responses={201: BillingRunBody},
+    )
+    def post(self, request: Request) -> Response:
+        """Finds what is due and cuts it into shards; a dry run works out the same and issues nothing."""
+        given = read(BillingRunInput, request.data)
+        refuse_skew()
+        run = start_billing_run(as_of=given["as_of"], dry_run=given["dry_run"], now=wiring.clock().now())
+        body = {
+            "id": str(run.run_id) if run.run_id else None,
+            "as_of": moment(run.as_of),
+            "due": run.due,
+            "shards": run.shards,
+            "status": run.status,
+        }
+        return Response(body, status=201)
+
+
+class BillingRunView(InternalView):
+    @extend_schema(operation_id="billing_run", tags=["runs"], responses={200: BillingRunBody})
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """How a run stands."""
+        return Response(queries.run_view(run_id))
+
+
+class BillingShard(InternalView):
+    @extend_schema(
+        operation_id="run_billing_shard", tags=["runs"], request=NothingInput, responses={200: ShardBody}
+    )
+    def post(self, request: Request, run_id: UUID, shard: int) -> Response:
+        """Invoices what is still due of one shard."""
+        refuse_skew()
+        done = run_billing_shard(run_id, shard, now=wiring.clock().now())
+        return Response({"invoices": done.invoices, "errors": done.errors, "skipped": done.skipped})
+
+
+class CollectionRuns(InternalView):
+    @extend_schema(
+        operation_id="run_collection", tags=["runs"], request=NothingInput, responses={200: AttemptsBody}
+    )
+    def post(self, request: Request) -> Response:
+        """Plans the automatic payments of due invoices; billing-worker sends them."""
+        refuse_skew()
+        return Response({"attempts": plan_collection(now=wiring.clock().now()).attempts})
+
+
+class MaintenanceRuns(InternalView):
+    @extend_schema(
+        operation_id="run_maintenance",
+        tags=["runs"],
+        request=NothingInput,
+        responses={200: {"type": "object", "additionalProperties": True}},
+    )
+    def post(self, request: Request) -> Response:
+        """Trials that end, expiry, overdue invoices: counts by name."""
+        refuse_skew()
+        return Response(asdict(run_maintenance(now=wiring.clock().now())))
+
+
+class Invariants(InternalView):
+    @extend_schema(operation_id="invariants", tags=["operations"], responses={200: InvariantsBody})
+    def get(self, request: Request) -> Response:
+        """What must always hold in the Billing database, checked now."""
+        found = check_invariants()
+        items = [one.as_json() for one in found]
+        return Response({"holds": all(one.holds for one in found), "items": items})

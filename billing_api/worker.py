@@ -1,0 +1,104 @@
+"""billing-worker: consumers of three queues, the outbox relay, the sender of orders, health."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from billing_api.settings import AUDIENCE, BillingSettings, settings
+from shared import logs
+from shared.clock import Clock
+from shared.health import Health
+from shared.queue import topology
+from shared.queue.consumer import Consumer
+from shared.queue.relay import run_relay
+from shared.worker import Loop, run_worker
+
+# Threads that work in the database, each with a connection of its own.
+THREADS: Final = 8
+
+
+def _consumers(own: BillingSettings, clock: Clock) -> dict[str, Loop]:
+    from billing_api.consuming import handler
+
+    return {
+        queue.name: Consumer(
+            queue.name,
+            own.amqp_url.get_secret_value(),
+            own.database_url.get_secret_value(),
+            clock,
+            handler(queue.name, clock),
+        ).run
+        for queue in topology.QUEUES
+        if queue.consumer == AUDIENCE
+    }
+
+
+def _relay(own: BillingSettings) -> Loop:
+    owned = [exchange.name for exchange in topology.EXCHANGES if exchange.owner == AUDIENCE]
+
+    async def run(stop: asyncio.Event) -> None:
+        database_url, amqp_url = own.database_url.get_secret_value(), own.amqp_url.get_secret_value()
+        await run_relay(database_url, amqp_url, AUDIENCE, owned, stop)
+
+    return run
+
+
+def _health() -> Health:
+    from django.db import close_old_connections
+
+    from billing_api.api.health import check_database
+    from billing_api.probes import broker_answers, redis_answers
+
+    def check() -> None:
+        close_old_connections()
+        check_database()
+
+    async def database() -> None:
+        await asyncio.to_thread(check)
+
+    return Health(
+        required={"database": database}, others={"rabbitmq": broker_answers, "redis": redis_answers}
+    )
+
+
+async def main() -> None:
+    """Runs until SIGTERM or SIGINT."""
+    from billing_api.billing_service.clients.user_api import UserApi
+    from billing_api.sending import Sender
+    from shared.service_client import SyncServiceClient
+
+    own, clock = settings(), settings().clock()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "billing"))
+    calls = SyncServiceClient(
+        "user-api",
+        own.user_api_url,
+        own.user_api_token.get_secret_value(),
+        timeout_seconds=own.user_api_timeout_seconds,
+    )
+    loops: dict[str, Any] = {
+        **_consumers(own, clock),
+        "relay": _relay(own),
+        "orders": Sender(UserApi(calls), clock).run,
+    }
+    try:
+        await run_worker(loops, _health(), own.health_port)
+    finally:
+        calls.close()
+
+
+def set_up() -> None:
+    """Logs, refusals of production and Django, in this order; before anything touches a model."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_api.config.settings")
+    logs.configure("billing-worker", settings().log_level)
+    settings().refuse_unsafe()
+    import django
+
+    django.setup()
+
+
+if __name__ == "__main__":
+    set_up()
+    asyncio.run(main())

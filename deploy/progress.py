@@ -11,7 +11,7 @@ class ServiceFailed(Exception):
     """A service that did not start; carries its name, what happened and the end of its log."""
 
     def __init__(self, name: str, what: str, log: str) -> None:
-        super().__init__(f"{name}: {what}")
+        super().__init__(f"{name}: {what}\n{log}")
         self.name = name
         self.what = what
         self.log = log

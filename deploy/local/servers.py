@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK, accepts
-from deploy.local.programs import Program, own_directory, own_file, run_once
+from deploy.local.programs import Program, own_directory, own_file, run_once, start_time
 
 RABBITMQ_HOME = Path("/usr/lib/rabbitmq/bin")
 
@@ -62,6 +62,7 @@ class PostgresServer:
         """Makes the cluster on the first call. One cut short is made again: data moves in place last."""
         own_directory(self.directory, self.account)
         if (self.data / "PG_VERSION").exists():
+            self._forget_dead_postmaster()
             return
         fresh = self.directory / "data.new"
         password_file = own_file(self.directory / "superuser-password", self.password, self.account)
@@ -70,6 +71,12 @@ class PostgresServer:
         options = ("--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync")
         run_once(self._as_account("initdb", ("sh", "-c", script, *initdb, *options)))
         password_file.unlink()
+
+    def _forget_dead_postmaster(self) -> None:
+        """Removes the lock of a killed server whose id a zombie holds: Postgres would think it alive."""
+        lock = self.data / "postmaster.pid"
+        if lock.exists() and start_time(int(lock.read_text().split("\n", 1)[0])) is None:
+            lock.unlink()
 
     def program(self) -> Program:
         """The server process; SIGINT is Postgres' fast shutdown."""

@@ -15,7 +15,7 @@ from deploy.local.environment import PASSED_ON, Addresses, environment, urls
 from deploy.local.programs import Program, own_file, remove_tree
 from deploy.local.servers import PostgresServer, RabbitServer, RedisServer
 from deploy.local.state import ROOT, StackState, dotenv
-from deploy.local.supervisor import MARK, Supervisor
+from deploy.local.supervisor import Supervisor
 from deploy.processes import (
     BROKER_TOPOLOGY,
     BROKER_USERS,
@@ -109,7 +109,6 @@ class LocalStack:
             "SERVICE_NAME": name,
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
-            MARK: self.state.id,
         }
         if isinstance(process, Process) and not process.serves:
             values["HEALTH_PORT"] = str(at.ports[name])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +22,14 @@ from supervisor.xmlrpc import SupervisorTransport  # type: ignore[import-untyped
 from deploy.local.programs import Program, account_ids, own_file, start_time, stop
 from deploy.local.state import StackState
 
-MARK = "CINEMA_STACK"  # in the environment of every process of a stack: its id
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def _is_postgres(pid: int) -> bool:
+    """True for Postgres, whose fast shutdown is SIGINT (SIGTERM waits for clients to leave)."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == "postgres"
+    return False
 
 
 def _value(text: str) -> str:
@@ -124,7 +133,6 @@ class Supervisor:
         environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "LANG": "C.UTF-8",
-            MARK: self._state.id,
         }
         environment["HOME"] = str(self._state.directory)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -133,6 +141,7 @@ class Supervisor:
             if done.returncode != 0 or time.monotonic() > deadline:
                 raise RuntimeError(f"supervisord did not start:\n{done.stdout}{done.stderr}")
             time.sleep(0.1)
+        self._remember_session()
 
     def reload_configuration(self) -> None:
         """Takes over a changed configuration of a running supervisord; changed programs are stopped."""
@@ -174,23 +183,35 @@ class Supervisor:
             deadline = time.monotonic() + patience_seconds
             while start_time(pid) is not None and time.monotonic() < deadline:
                 time.sleep(0.1)
-        for pid in self.orphans():
-            stop(pid)
+        left = {pid: signal.SIGINT if _is_postgres(pid) else signal.SIGTERM for pid in self.orphans()}
+        for pid, ask in left.items():  # all at once: Postgres waits for its clients, workers for Postgres
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, ask)
+        for pid, ask in left.items():
+            stop(pid, ask)
+
+    def _remember_session(self) -> None:
+        pid = int(self._rpc.getPID())
+        known = {"session": os.getsid(pid), "started": start_time(pid), "boot": BOOT_ID.read_text()}
+        own_file(self._state.directory / "session.json", json.dumps(known), None)
 
     def orphans(self) -> list[int]:
         """Processes of this stack; asked only when no supervisord should be running.
 
-        Known by the stack's mark in their environment, or by working in its data folder: Redis and nginx
-        overwrite their environment with their title.
+        Known by the session of the last supervisord, which lives as long as a process in it: environments and
+        folders of another account cannot be read everywhere, not even by root in a container.
         """
-        mark = f"{MARK}={self._state.id}".encode()
-        data = f"{self._state.data_path}/"
+        path = self._state.directory / "session.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        if known.get("boot") != BOOT_ID.read_text():
+            return []  # never started, or the machine has
+        leader = start_time(known["session"])
+        if leader is not None and leader != known["started"]:
+            return []  # all of ours are gone and the id is someone else's by now
         found = []
         for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) == os.getpid():
-                continue
-            with contextlib.suppress(OSError):
-                marked = mark in (entry / "environ").read_bytes().split(b"\0")
-                if marked or str((entry / "cwd").readlink()).startswith(data):
-                    found.append(int(entry.name))
+            with contextlib.suppress(OSError, ValueError):
+                pid = int(entry.name)
+                if os.getsid(pid) == known["session"] and (start_time(pid) or 0) >= known["started"]:
+                    found.append(pid)
         return found

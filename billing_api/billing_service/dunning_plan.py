@@ -22,8 +22,9 @@ def take_failure(account: Account, invoice: Invoice, payment: Payment, now: date
     if invoice.status != "open":
         return
     invoice.collection, invoice.updated_at = "failed", now
-    if invoice.collects_automatically and payment.initiator == "merchant":
-        _plan(account, invoice, now)
+    was_collected = invoice.collects_automatically and payment.initiator == "merchant"
+    if was_collected:
+        _plan(invoice, now)
     invoice.store(
         "collection",
         "updated_at",
@@ -32,6 +33,8 @@ def take_failure(account: Account, invoice: Invoice, payment: Payment, now: date
         "next_collection_at",
     )
     events.tell_invoice("invoice.payment_failed", account, invoice, now)
+    if was_collected:
+        _become_past_due(account, invoice, now)
 
 
 def take_refusal(account: Account, invoice: Invoice, now: datetime) -> None:
@@ -47,11 +50,11 @@ def take_refusal(account: Account, invoice: Invoice, now: datetime) -> None:
     _become_past_due(account, invoice, now)
 
 
-def _plan(account: Account, invoice: Invoice, now: datetime) -> None:
+def _plan(invoice: Invoice, now: datetime) -> None:
     failures = [
         dunning.Failure(
             attempt.settled_at or now,
-            dunning.DeclineClass((attempt.decline or {}).get("decline_class", "technical")),
+            dunning.DeclineClass((attempt.decline or {}).get("class", "technical")),
             (attempt.decline or {}).get("payment_method_id", ""),
         )
         for attempt in CollectionAttempt.objects.filter(invoice=invoice, state="failed").order_by(
@@ -65,7 +68,6 @@ def _plan(account: Account, invoice: Invoice, now: datetime) -> None:
         invoice.next_collection_at = decision.at
     else:
         invoice.next_collection_at = None
-    _become_past_due(account, invoice, now)
 
 
 def _become_past_due(account: Account, invoice: Invoice, now: datetime) -> None:

@@ -158,16 +158,13 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
     "numbers_without_gaps": (
         "Document numbers of a year run from 1 without gaps up to the counter.",
         """
-        SELECT c.series || ' ' || c.year FROM document_counter c
-        WHERE c.last_number <> (SELECT count(*) FROM (
-            SELECT number FROM invoice WHERE c.series = 'invoice'
-            UNION ALL SELECT number FROM credit_note WHERE c.series = 'credit_note'
-        ) AS given WHERE split_part(regexp_replace(number, '^CN-', ''), '-', 1) = c.year::text)
-            OR c.last_number <> (SELECT coalesce(max(split_part(regexp_replace(number, '^CN-', ''), '-', 2)::bigint), 0)
-            FROM (
-            SELECT number FROM invoice WHERE c.series = 'invoice'
-            UNION ALL SELECT number FROM credit_note WHERE c.series = 'credit_note'
-        ) AS given WHERE split_part(regexp_replace(number, '^CN-', ''), '-', 1) = c.year::text)
+        SELECT c.series || ' ' || c.year FROM document_counter c LEFT JOIN (
+            SELECT 'invoice' AS series, number FROM invoice
+            UNION ALL SELECT 'credit_note', substr(number, 4) FROM credit_note
+        ) d ON d.series = c.series AND split_part(d.number, '-', 1) = c.year::text
+        GROUP BY c.series, c.year, c.last_number
+        HAVING count(d.number) <> c.last_number
+            OR coalesce(max(split_part(d.number, '-', 2)::bigint), 0) <> c.last_number
         """,
     ),
     "promo_codes_within_limits": (

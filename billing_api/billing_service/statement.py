@@ -38,7 +38,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """``amount_minor`` and ``balance_minor`` from the customer's view: payments positive, invoices negative."""
+    """Amounts in minor units from the customer's view: payments positive, invoices negative."""
 
     at: datetime
     kind: str

@@ -1,4 +1,4 @@
-"""Fixtures of the billing tests: a migrated database per test run part, Django set up on it, a manual clock."""
+"""Fixtures of the billing tests: a migrated database, Django set up on it, a moment."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class UserApi:
         )
 
     def close_payments(self, order: OutgoingOrder, attempt: UUID) -> dict[str, Any]:
-        """``{invoice_id, result}``: closed | in_flight | paid. Each asking has its own key: answers change."""
+        """``{invoice_id, result}``: closed | in_flight | paid. Each asking has a key: answers change."""
         return self._client.call(
             "POST",
             f"/internal/v1/invoices/{order.invoice_id}/close-payments",

@@ -65,7 +65,15 @@ def _keep(
     payment.captured_minor, payment.refunded_minor = state.captured.amount, state.refunded.amount
     payment.is_late, payment.payment_method_id = state.late, state.payment_method_id
     payment.card_mask = state.card_mask or ""
-    payment.decline = state.decline.model_dump(mode="json") if state.decline else None
+    payment.decline = (
+        {
+            "class": state.decline.decline_class.value,
+            "code": state.decline.code,
+            "message": state.decline.message,
+        }
+        if state.decline
+        else None
+    )
     payment.succeeded_at, payment.updated_at = state.succeeded_at, now
     payment.save(using="billing", force_insert=was is None)
     return payment, was

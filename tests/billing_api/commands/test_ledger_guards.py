@@ -10,9 +10,18 @@ import pytest
 
 from tests.servers import DatabaseUrls
 
-ACCOUNT = "INSERT INTO account (id, user_id, currency, locale, time_zone, status, profile_sequence, created_at, updated_at) VALUES (%s, %s, 'RUB', 'ru', 'Europe/Moscow', 'active', 0, %s, %s)"
-TRANSACTION = "INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, posted_at) VALUES (%s, %s, 'payment', %s, %s)"
-ENTRY = "INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency, position, posted_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+ACCOUNT = (
+    "INSERT INTO account (id, user_id, currency, locale, time_zone, status, profile_sequence, created_at,"
+    " updated_at) VALUES (%s, %s, 'RUB', 'ru', 'Europe/Moscow', 'active', 0, %s, %s)"
+)
+TRANSACTION = (
+    "INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, posted_at)"
+    " VALUES (%s, %s, 'payment', %s, %s)"
+)
+ENTRY = (
+    "INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency,"
+    " position, posted_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+)
 
 
 def post(cursor, now: datetime, legs: list[tuple[str, int, str]]) -> str:

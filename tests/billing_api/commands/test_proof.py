@@ -1,0 +1,178 @@
+"""The statement adds up, and each invariant fires on data broken on purpose."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from shared.errors import AppError
+from shared.money import Money
+
+
+def a_life(world):
+    """A customer who bought, was credited, renewed by balance and card, and got a refund."""
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from tests.billing_api.commands.test_renewing import collect, outcome, run
+    from tests.billing_api.commands.test_staff import said
+
+    world.promo_code()
+    anna = world.customer()
+    started = world.buy(anna, promo_code="SPRING")
+    state = world.pay(started, anna)
+    adjust_charge(started.invoice_id, Money(-10000), **said(world))
+    world.pass_time(days=31)
+    run(world)
+    (attempt,) = collect(world)
+    outcome(world, anna, attempt)
+    world.pass_time(days=1)
+    world.hear(world.refund(state, 5000, origin="provider"))
+    return anna, started
+
+
+def test_a_statement_of_any_range_adds_up(world) -> None:
+    from billing_api.billing_service import statement
+
+    anna, _ = a_life(world)
+    days = [date(2026, 3, 14), date(2026, 3, 15), date(2026, 4, 15), date(2026, 4, 16), date(2026, 5, 1)]
+    for first in days:
+        for last in days:
+            if last < first:
+                continue
+            body = statement.statement_view(statement.make_statement(anna.user_id, first, last))
+            opening, closing = body["opening_balance"]["amount"], body["closing_balance"]["amount"]
+            assert opening + sum(one["amount"]["amount"] for one in body["movements"]) == closing
+            balances = [one["balance"]["amount"] for one in body["movements"]]
+            assert not balances or balances[-1] == closing
+    body = statement.statement_view(statement.make_statement(anna.user_id, days[0], days[-1]))
+    assert [(one["document"]["kind"], one["amount"]["amount"]) for one in body["movements"]] == [
+        ("invoice", -44910),
+        ("payment", 44910),
+        ("credit_note", 10000),
+        ("invoice", -49900),
+        ("payment", 39900),
+        ("refund", -5000),
+        ("credit_note", 5000),
+    ]
+    assert body["movements"][0]["document"]["number"] == "2026-000001"
+    assert body["movements"][0]["description"]["en"] == "Invoice 2026-000001"
+    assert body["closing_balance"]["amount"] == world.balance(anna)
+    with pytest.raises(AppError, match="range-invalid"):
+        statement.make_statement(anna.user_id, days[1], days[0])
+
+
+def test_a_statement_reads_page_by_page(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    from billing_api.billing_service import statement
+
+    anna, _ = a_life(world)
+    monkeypatch.setattr(statement, "_PAGE", 2)
+    made = statement.make_statement(anna.user_id, date(2026, 3, 1), date(2026, 5, 1))
+    assert len(list(made.movements)) == 7
+
+
+BREAKS = {
+    "ledger_balanced": "UPDATE ledger_entry SET amount_minor = amount_minor + 1 WHERE ledger_account = 'vat'",
+    "balances_match_entries": "UPDATE account_balance SET balance_minor = balance_minor - 1",
+    "amount_due_adds_up": "UPDATE invoice SET amount_due_minor = 1",
+    "paid_invoices_covered": "UPDATE payment SET allocated_minor = allocated_minor - 1",
+    "invoices_match_lines": "UPDATE invoice_line SET vat_minor = vat_minor + 1",
+    "invoices_posted": (
+        "UPDATE ledger_transaction SET source_id = gen_random_uuid() WHERE source_kind = 'invoice'"
+    ),
+    "credit_notes_within_invoices": "UPDATE invoice SET credited_minor = credited_minor + 1",
+    "payments_posted_once": "UPDATE ledger_transaction SET source_kind = 'x' WHERE source_kind = 'payment'",
+    "refunds_posted_once": "UPDATE ledger_transaction SET source_kind = 'x' WHERE source_kind = 'refund'",
+    "available_not_negative": "UPDATE account_balance SET balance_minor = 1000000",
+    "one_invoice_per_period": (
+        "UPDATE invoice SET period_start_on = period_start_on - 1 WHERE kind = 'renewal'"
+    ),
+    "numbers_without_gaps": "UPDATE document_counter SET last_number = last_number + 1",
+    "promo_codes_within_limits": "UPDATE promo_code SET redemptions = redemptions + 1",
+    "budgets_within_limits": "UPDATE promotion SET budget_spent_minor = 1",
+    "access_matches_subscriptions": "UPDATE subscription SET access_until = access_until + interval '1 day'",
+    "lines_explained": (
+        "UPDATE invoice_line SET steps = jsonb_set(steps, '{0,unit_minor}', '1') WHERE position = 1"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_each_invariant_fires_on_broken_data(world, superuser, name: str) -> None:
+    from billing_api.billing_service.invariants import check_invariants
+    from billing_api.billing_service.models import Promotion
+
+    Promotion.objects.create(
+        kind="fixed_amount", value=1, created_at=world.now, budget_minor=10**6, is_active=False
+    )
+    a_life(world)
+    found = {one.name: one for one in check_invariants()}
+    assert set(found) == set(BREAKS)
+    assert [one.name for one in found.values() if not one.holds] == []
+    superuser.execute(BREAKS[name])
+    broken = {one.name: one for one in check_invariants()}[name]
+    assert not broken.holds
+    assert broken.offending
+
+
+def test_an_issued_document_does_not_change(world) -> None:
+    from django.db import IntegrityError
+
+    from billing_api.billing_service.database import atomic
+    from billing_api.billing_service.models import Invoice, InvoiceLine
+
+    started = world.buy(world.customer())
+    for change in ({"total_minor": 1}, {"number": "2026-000009"}, {"steps": []}):
+        with pytest.raises(IntegrityError, match="never changes"), atomic():
+            Invoice.objects.filter(id=started.invoice_id).update(**change)
+    with pytest.raises(Exception, match="permission denied"), atomic():
+        InvoiceLine.objects.update(net_minor=1)
+
+
+def test_events_of_users_and_catalogue(world) -> None:
+    from billing_api.billing_service import consumers, queries
+    from billing_api.billing_service.models import Account, Customer, Product
+    from shared.ids import new_id
+    from shared.queue.messages.users import UserState
+    from shared.queue.outbox import build_envelope
+
+    anna = world.customer()
+    started = world.buy(anna)
+    world.pay(started, anna)
+    family = new_id()
+
+    def hear(event_type: str, sequence: int, **changes) -> None:
+        state = UserState(
+            **(
+                {
+                    "user_id": anna.user_id,
+                    "status": "active",
+                    "locale": "en",
+                    "time_zone": "Asia/Omsk",
+                    "token_epoch": 1,
+                    "created_at": world.now,
+                    "updated_at": world.now,
+                }
+                | changes
+            )
+        )
+        consumers.apply_event(
+            build_envelope("user-api", event_type, anna.user_id, sequence, state, world.now), world.now
+        )
+
+    hear("user.sessions_revoked", 3, token_epoch=2, revoked_families=[family])
+    hear("user.updated", 2, time_zone="Asia/Tokyo")
+    state = queries.token_state(anna.user_id)
+    assert (state.token_epoch, state.revoked_families) == (2, [str(family)])
+    account = Account.objects.get(user_id=anna.user_id)
+    assert (account.time_zone, account.locale) == ("Asia/Omsk", "en")
+    assert Customer.objects.filter(account=account).exists()
+    hear("user.erased", 4, status="erased")
+    assert not Customer.objects.filter(account=account).exists()
+    assert world.subscription(started).status == "cancelled"
+    with pytest.raises(AppError, match="account-erased"):
+        world.buy(anna, world.film)
+
+    world.product("basic-2", 59900, product_id=world.basic, price_id=world.basic_price, sequence=5)
+    world.product("basic-old", 100, product_id=world.basic, price_id=world.basic_price, sequence=4)
+    assert Product.objects.get(id=world.basic).slug == "basic-2"
+    assert world.invoice(world.buy(world.customer()).invoice_id).total_minor == 59900

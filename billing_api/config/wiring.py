@@ -25,9 +25,3 @@ def end_users() -> EndUserVerifier:
 def services() -> ServiceVerifier:
     """Knows the services that may call /internal/."""
     return ServiceVerifier(settings().accepted_credentials)
-
-
-def reset() -> None:
-    """Forgets all of it, for tests that change the environment."""
-    for made in (clock, end_users, services, settings):
-        made.cache_clear()

@@ -111,6 +111,18 @@ def test_a_credential_from_the_environment(server: Any) -> None:
     assert (answer.status_code, answer.json()["quiet"]) == (200, True)
 
 
+def test_the_scheduler_is_understood(server: Any) -> None:
+    from scheduler.billing_client import BillingClient
+    from scheduler.settings import SchedulerSettings
+
+    client = BillingClient(SchedulerSettings(billing_api_url=server[0], billing_api_token=CREDENTIAL))
+    assert client.start_billing_run() == (None, 0)
+    assert client.run_collection() == {"attempts": 0}
+    assert client.run_maintenance()["is_complete"] is True
+    report = client.invariants()
+    assert [item["name"] for item in report["items"] if not item["holds"]] == []
+
+
 def test_a_large_body_is_refused_before_it_is_sent(server: Any) -> None:
     connection = http.client.HTTPConnection(server[0].removeprefix("http://"), timeout=5)
     connection.putrequest("POST", "/internal/v1/quotes")

@@ -25,7 +25,7 @@ class Settings(SuiteSettings):
     # 54-FZ tax system of the seller: 0 general, 1-2 simplified, 4 agricultural, 5 patent.
     cloudpayments_taxation_system: int = 0
     # This process's share of the calls the provider takes at once (5 for a test terminal, 30 for a live one).
-    cloudpayments_concurrent_calls: int = 4
+    cloudpayments_concurrent_calls: int = 2
     token_encryption_key: SecretStr
     link_signing_key: SecretStr
 

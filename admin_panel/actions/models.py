@@ -1,0 +1,32 @@
+"""The permissions of staff actions; there is no table behind them."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from django.db import models
+
+# codename -> what the permission is called where groups are edited
+ACTIONS: Final[dict[str, str]] = {
+    "adjust_charge": "Adjust a charge",
+    "grant_goodwill": "Grant a goodwill credit",
+    "write_off": "Write off an invoice",
+    "void_invoice": "Void an invoice",
+    "refund_payment": "Refund a payment",
+    "assign_discount": "Assign a personal discount",
+    "end_discount": "End a personal discount",
+    "create_promo_codes": "Create promo codes",
+    "extend_subscription": "Extend a subscription",
+    "block_user": "Block and unblock users",
+    "end_sessions": "End a user's sessions",
+    "publish_catalogue": "Publish the catalogue",
+}
+
+
+class StaffAction(models.Model):
+    """Carries the permissions ``staff_actions.<codename>``."""
+
+    class Meta:
+        managed = False
+        default_permissions = ()
+        permissions: ClassVar[list[tuple[str, str]]] = list(ACTIONS.items())

@@ -1,0 +1,24 @@
+"""The words staff read when a command refuses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from shared.errors import AppError
+
+WORDS: Final = {
+    "idempotency-key-reused": gettext_lazy("This form was already used with other values. Open it again."),
+    "user-api-unavailable": gettext_lazy("UserAPI did not answer. Confirm once more: nothing happens twice."),
+}
+
+
+def words_for(refusal: AppError) -> str:
+    """A sentence for a refusal: ours, else the command's own detail with its code."""
+    known = WORDS.get(refusal.code)
+    if known is not None:
+        return str(known)
+    detail = refusal.detail or _("The command refused.")
+    return f"{detail} ({refusal.code})"

@@ -1,0 +1,53 @@
+"""Extends a subscription by days.
+
+``/admin/billing_service/subscription/<subscription_id>/extend/``: ``days``, ``reason``, ``token``; then ``confirm=1``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from admin_panel.actions.base import Order, StaffAction, actor
+from admin_panel.actions.effects import Row, moment
+from admin_panel.actions.forms import ActionForm, number_field
+from admin_panel.actions.subjects import load
+from admin_panel.sections.formats import page_url
+from billing_api.billing_service.commands.extend_subscription import MAX_DAYS, extend_subscription
+from billing_api.billing_service.models import Subscription
+
+
+class ExtendForm(ActionForm):
+    days = number_field(label=_("Days"), min_value=1, max_value=MAX_DAYS)
+
+
+class ExtendSubscription(StaffAction):
+    slug = "extend"
+    permission = "extend_subscription"
+    title = _("Extend the subscription")
+    icon = "more_time"
+    form = ExtendForm
+
+    def subject(self, subject_id: Any) -> Subscription:
+        return load(Subscription, subject_id, "product")
+
+    def subject_url(self, subject: Subscription) -> str:
+        return page_url("billing_service_subscription", subject.pk)
+
+    def command(self, order: Order, *, preview: bool) -> Any:
+        return extend_subscription(
+            order.subject.pk,
+            days=order.values["days"],
+            actor=actor(order),
+            reason=order.reason,
+            preview=preview,
+            now=order.now,
+        )
+
+    def rows(self, order: Order, result: Any) -> list[Row]:
+        return [
+            Row(_now("Access until"), moment(result.access_until_after), moment(result.access_until_before)),
+            Row(_now("Next invoice"), _now("moves by %(days)s days") % {"days": order.values["days"]}),
+        ]

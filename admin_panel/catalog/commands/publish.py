@@ -1,0 +1,143 @@
+"""Publishes products and collections: their full state as an event, in one transaction with the change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+from django.db import connections, transaction
+
+from admin_panel.catalog.grants import parse
+from admin_panel.catalog.models import Collection, Price, Product
+from admin_panel.databases import MOVIES
+from admin_panel.settings import SERVICE
+from shared.errors import invalid
+from shared.money import Money
+from shared.period import IntervalUnit
+from shared.queue import outbox
+from shared.queue.messages.catalog import CollectionState, LocalizedText, PriceState, ProductState
+
+
+def publish_product(product_id: UUID, now: datetime) -> Product:
+    """Puts a product on sale as it stands now (``product.published``).
+
+    Raises AppError ``product-without-price`` and ``grant-unknown``; Product.DoesNotExist.
+    """
+    with transaction.atomic(using=MOVIES):
+        product = Product.objects.using(MOVIES).select_for_update().get(pk=product_id)
+        _check(product)
+        product.status = Product.Status.PUBLISHED
+        return _emit(product, "product.published", now)
+
+
+def retire_product(product_id: UUID, now: datetime) -> Product:
+    """Takes a product off sale (``product.retired``); whoever has it keeps it."""
+    with transaction.atomic(using=MOVIES):
+        product = Product.objects.using(MOVIES).select_for_update().get(pk=product_id)
+        if product.status == Product.Status.DRAFT:
+            raise invalid("product-not-published", "A draft has never been on sale.")
+        product.status = Product.Status.RETIRED
+        return _emit(product, "product.retired", now)
+
+
+def publish_collection(collection_id: UUID, now: datetime) -> Collection:
+    """Publishes which films a collection holds now (``collection.published``)."""
+    with transaction.atomic(using=MOVIES):
+        collection = Collection.objects.using(MOVIES).select_for_update().get(pk=collection_id)
+        collection.published_at = now
+        collection.save(using=MOVIES, update_fields=["published_at"])
+        with connections[MOVIES].cursor() as cursor:
+            outbox.add_sync(
+                cursor, SERVICE, "collection.published", collection.pk, collection_state(collection), now
+            )
+        return collection
+
+
+def republish(now: datetime) -> tuple[int, int]:
+    """Emits the full state of every collection and every product that was ever published.
+
+    Gives how many of each; a consumer that starts from nothing is whole after it.
+    """
+    collections = list(Collection.objects.using(MOVIES).values_list("pk", flat=True))
+    for pk in collections:
+        publish_collection(pk, now)
+    statuses = Product.objects.using(MOVIES).exclude(status=Product.Status.DRAFT).values_list("pk", "status")
+    for pk, status in (products := list(statuses)):
+        if status == Product.Status.PUBLISHED:
+            publish_product(pk, now)
+        else:
+            retire_product(pk, now)
+    return len(collections), len(products)
+
+
+def unknown_grants(grants: Iterable[str]) -> list[str]:
+    """Those of ``grants`` that name no collection, no film, nor a well-formed feature."""
+    return [grant for grant in grants if not parse(grant).exists()]
+
+
+def _check(product: Product) -> None:
+    if not product.prices.using(MOVIES).filter(is_active=True).exists():
+        raise invalid("product-without-price", "A product on sale needs an active price.")
+    if unknown := unknown_grants(product.grants):
+        raise invalid("grant-unknown", "Unknown grants: " + ", ".join(unknown))
+    for price in product.prices.using(MOVIES).all():
+        if (price.interval_unit is None) == (product.kind == Product.Kind.RECURRING):
+            raise invalid(
+                "price-interval-mismatch", "Prices of a subscription have an interval, others have none."
+            )
+
+
+def _emit(product: Product, event_type: str, now: datetime) -> Product:
+    product.published_at = now
+    product.save(using=MOVIES, update_fields=["status", "published_at"])
+    with connections[MOVIES].cursor() as cursor:
+        outbox.add_sync(cursor, SERVICE, event_type, product.pk, product_state(product), now)
+    return product
+
+
+def product_state(product: Product) -> ProductState:
+    """The whole product as events carry it."""
+    return ProductState(
+        product_id=product.pk,
+        slug=product.slug,
+        kind="recurring" if product.kind == Product.Kind.RECURRING else "one_time",
+        group=product.group,
+        title=LocalizedText(ru=product.title_ru, en=product.title_en),
+        description=LocalizedText(ru=product.description_ru, en=product.description_en),
+        grants=list(product.grants),
+        prices=[_price_state(price) for price in product.prices.using(MOVIES).order_by("-is_default", "id")],
+        grace_days=product.grace_days,
+        trial_needs_method=product.trial_needs_method,
+        refund_window_days=product.refund_window_days,
+        rank=product.rank,
+        status="retired" if product.status == Product.Status.RETIRED else "published",
+        updated_at=product.updated_at,
+    )
+
+
+def _price_state(price: Price) -> PriceState:
+    return PriceState(
+        price_id=price.pk,
+        amount=Money(price.amount_minor, price.currency),
+        interval_unit=IntervalUnit(price.interval_unit) if price.interval_unit else None,
+        interval_count=price.interval_count,
+        trial_days=price.trial_days,
+        access_days=price.access_days,
+        is_default=price.is_default,
+        is_active=price.is_active,
+        valid_from=price.valid_from_at,
+    )
+
+
+def collection_state(collection: Collection) -> CollectionState:
+    """The whole collection as events carry it."""
+    movie_ids = collection.movies.using(MOVIES).order_by("pk").values_list("pk", flat=True)
+    return CollectionState(
+        collection_id=collection.pk,
+        slug=collection.slug,
+        title=LocalizedText(ru=collection.title_ru, en=collection.title_en),
+        movie_ids=cast(list[UUID], list(movie_ids)),
+        updated_at=collection.updated_at,
+    )

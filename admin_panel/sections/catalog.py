@@ -1,0 +1,167 @@
+"""Pages of the catalogue: films, collections, products with prices, and publishing."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from admin_panel.actions.catalogue import PublishCollection, PublishProduct, RetireProduct
+from admin_panel.actions.forms import MoneyField
+from admin_panel.catalog.commands.publish import unknown_grants
+from admin_panel.catalog.models import Collection, Movie, Price, Product
+from admin_panel.sections.base import StaffActions, badge
+from admin_panel.sections.formats import moment_text, money_text
+from admin_panel.settings import clock
+from shared.money import minor_to_decimal_text
+
+
+class CatalogAdmin(StaffActions, SimpleHistoryAdmin, ModelAdmin):
+    """Rows of the Movies database; nothing is deleted, products are retired."""
+
+    list_per_page = 50
+    list_fullwidth = True
+    warn_unsaved_form = True
+    actions = None
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if hasattr(obj, "updated_at"):
+            obj.updated_at = clock().now()
+        super().save_model(request, obj, form, change)
+
+
+class MovieAdmin(CatalogAdmin):
+    list_display = ("title", "released_on", "genre", "director", "mpaa_rating", "imdb_rating")
+    list_filter = ("genre", "mpaa_rating")
+    search_fields = ("title", "director")
+
+
+@display(description=_("Published"), ordering="published_at")
+def published(row: Any) -> Any:
+    """When; with a mark when it was changed since."""
+    if row.published_at is None:
+        return "—"
+    changed = f" · {_now('changed since')}" if row.updated_at > row.published_at else ""
+    return moment_text(row.published_at) + changed
+
+
+class CollectionAdmin(CatalogAdmin):
+    list_display = ("slug", "title_ru", "title_en", "size", published)
+    search_fields = ("slug", "title_ru", "title_en")
+    fields = ("slug", "title_ru", "title_en", "movies")
+    autocomplete_fields = ("movies",)
+    staff_actions = (PublishCollection,)
+
+    @display(description=_("films"))
+    def size(self, row: Collection) -> int:
+        return row.movies.count()
+
+
+class PriceForm(forms.ModelForm):
+    """A price with its amount in roubles as text."""
+
+    amount = MoneyField(label=_("amount"))
+
+    class Meta:
+        model = Price
+        fields = (
+            "amount", "currency", "interval_unit", "interval_count", "trial_days", "access_days", "is_default",
+            "is_active",
+        )  # fmt: skip
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.amount_minor is not None:
+            self.initial["amount"] = minor_to_decimal_text(self.instance.amount_minor, self.instance.currency)
+
+    def save(self, commit: bool = True) -> Any:
+        self.instance.amount_minor = self.cleaned_data["amount"]
+        return super().save(commit)
+
+
+class PriceInline(TabularInline):
+    model = Price
+    form = PriceForm
+    extra = 0
+    can_delete = False
+
+
+class ProductForm(forms.ModelForm):
+    """A product; its grants one a row."""
+
+    grants = forms.CharField(
+        label=_("grants"),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
+        help_text=_("collection:<slug>, movie:<id> or feature:<slug>, one a row."),
+    )
+    # What the form was opened with: an edit over somebody else's is refused.
+    seen_at = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Product
+        exclude = ("updated_at",)
+        widgets: ClassVar[dict[str, Any]] = {
+            "description_ru": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+            "description_en": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+            "title_ru": UnfoldAdminTextInputWidget(),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.pk and self.instance.updated_at:
+            self.initial["grants"] = "\n".join(self.instance.grants or [])
+            self.initial["seen_at"] = self.instance.updated_at.isoformat()
+
+    def clean_grants(self) -> list[str]:
+        grants = [line.strip() for line in self.cleaned_data["grants"].splitlines() if line.strip()]
+        if unknown := unknown_grants(grants):
+            raise ValidationError(_("Unknown: %(names)s") % {"names": ", ".join(unknown)})
+        return grants
+
+    def clean(self) -> Any:
+        cleaned = super().clean()
+        seen = self.cleaned_data.get("seen_at")
+        if seen and self.instance.updated_at and seen != self.instance.updated_at.isoformat():
+            raise ValidationError(_("Somebody changed this product meanwhile. Open it again."))
+        return cleaned
+
+
+class ProductAdmin(CatalogAdmin):
+    form = ProductForm
+    inlines = (PriceInline,)
+    list_display = ("slug", "title_ru", "kind", "group", "price", "state", "rank", published)
+    list_filter = ("kind", "status", "group")
+    search_fields = ("slug", "title_ru", "title_en")
+    fieldsets = (
+        (None, {"fields": ("slug", ("title_ru", "title_en"), "kind", "group", "grants", "seen_at")}),
+        (_("Texts"), {"fields": ("description_ru", "description_en")}),
+        (_("Rules"), {"fields": ("grace_days", "trial_needs_method", "refund_window_days", "rank")}),
+    )
+    staff_actions = (PublishProduct, RetireProduct)
+
+    @display(description=_("status"), ordering="status")
+    def state(self, row: Product) -> Any:
+        return badge(row.status)
+
+    @display(description=_("price"))
+    def price(self, row: Product) -> str:
+        prices = [price for price in row.prices.all() if price.is_active]
+        return ", ".join(
+            money_text(each.amount_minor, each.currency)
+            + (f" / {each.get_interval_unit_display()}" if each.interval_unit else "")
+            for each in prices
+        )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("prices")

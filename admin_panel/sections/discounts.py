@@ -1,0 +1,115 @@
+"""Pages of personal discounts and promotions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from admin_panel.actions.discount import EndDiscount
+from admin_panel.databases import BILLING_PAGES
+from admin_panel.sections.base import ReadOnlyAdmin, Table, badge, moment_column, money_column, text_column
+from admin_panel.sections.documents import window_text
+from admin_panel.sections.filters import word_filter
+from admin_panel.sections.formats import day_text, duration_text, link, money_text, terms_text
+from admin_panel.sections.invoices import by_person, holder_column
+from admin_panel.sections.words import word
+from billing_api.billing_service.models import DiscountUse
+
+
+def uses(discount_id: Any) -> Table:
+    """On which invoices a discount was used."""
+    rows = DiscountUse.objects.using(BILLING_PAGES).filter(discount_id=discount_id).select_related("invoice")
+    return Table(
+        _("Used on"),
+        [_("Invoice"), _("Day"), _("Amount"), _("State")],
+        [
+            [
+                link("billing_service_invoice", row.invoice_id, row.invoice.number),
+                day_text(row.used_on),
+                money_text(row.amount_minor, row.invoice.currency),
+                badge(row.state),
+            ]
+            for row in rows.order_by("-used_on")[:20]
+        ],
+        right=frozenset({2}),
+    )
+
+
+class PersonalDiscountAdmin(ReadOnlyAdmin):
+    """Search by id, user id or e-mail."""
+
+    related = ("account", "account__customer")
+    ordering = ("-created_at",)
+    list_display = ("terms", "holder", "duration", "window", "given_by", "state", "created")
+    list_filter = (
+        word_filter(
+            "kind", _("kind"), "percentage", "fixed_amount", "fixed_price", "free_periods", "free_days"
+        ),
+    )
+    fields = (
+        "terms",
+        "holder",
+        "state",
+        "duration",
+        "window",
+        "given_by",
+        "why",
+        "created",
+        "ended",
+        "why_ended",
+    )
+    staff_actions = (EndDiscount,)
+    search_help_text = _("Id, user id, e-mail")
+
+    terms = text_column(_("Discount"), terms_text)
+    holder = holder_column()
+    duration = text_column(_("Duration"), duration_text)
+    window = text_column(_("Works"), window_text)
+    state = text_column(_("State"), lambda row: badge("cancelled" if row.ended_at else "active"), "ended_at")
+    why = text_column(_("Reason"), lambda row: row.reason)
+    created = moment_column("created_at", _("Given"))
+    ended = moment_column("ended_at", _("Ended"))
+    why_ended = text_column(_("Why ended"), lambda row: row.end_reason or "—")
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return by_person(rows, term)
+
+    def tables(self, row: Any) -> Iterable[Table]:
+        yield uses(row.pk)
+
+
+class PromotionAdmin(ReadOnlyAdmin):
+    """Promotions that apply by themselves."""
+
+    ordering = ("-created_at",)
+    list_display = ("label_text", "terms", "segment_word", "window", "budget", "spent", "state")
+    fields = (
+        "label_text",
+        "terms",
+        "segment_word",
+        "duration",
+        "window",
+        "budget",
+        "spent",
+        "state",
+        "created",
+    )
+
+    label_text = text_column(_("Name"), lambda row: row.label or "—")
+    terms = text_column(_("Discount"), terms_text)
+    segment_word = text_column(_("For whom"), lambda row: word(row.segment))
+    duration = text_column(_("Duration"), duration_text)
+    window = text_column(_("Works"), window_text)
+    budget = money_column("budget_minor", _("Budget"))
+    spent = money_column("budget_spent_minor", _("Spent"))
+    state = text_column(_("State"), lambda row: badge("active" if row.is_active else "cancelled"))
+    created = moment_column("created_at", _("Created"))
+
+    def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(label__icontains=term)
+
+    def tables(self, row: Any) -> Iterable[Table]:
+        yield uses(row.pk)

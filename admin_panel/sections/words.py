@@ -1,0 +1,137 @@
+"""The words for stored values (statuses, kinds, ledger accounts), translated, with a colour for statuses."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+WORDS: Final[dict[str, Any]] = {
+    # statuses
+    "active": _("active"),
+    "trialing": _("trial"),
+    "incomplete": _("waits for its first payment"),
+    "past_due": _("past due"),
+    "paused": _("paused"),
+    "cancelled": _("cancelled"),
+    "expired": _("expired"),
+    "blocked": _("blocked"),
+    "erased": _("erased"),
+    "draft": _("draft"),
+    "open": _("open"),
+    "paid": _("paid"),
+    "void": _("void"),
+    "uncollectible": _("uncollectible"),
+    "created": _("created"),
+    "processing": _("in progress"),
+    "action_required": _("waits for the payer"),
+    "authorized": _("authorised"),
+    "succeeded": _("succeeded"),
+    "failed": _("failed"),
+    "refunded": _("refunded"),
+    "partially_refunded": _("partly refunded"),
+    "needs_review": _("needs review"),
+    "unknown": _("unknown"),
+    "none": "—",
+    "partially_paid": _("partly paid"),
+    "overdue": _("overdue"),
+    "running": _("running"),
+    "finished": _("finished"),
+    "published": _("published"),
+    "retired": _("retired"),
+    "pending": _("pending"),
+    "done": _("done"),
+    "skipped": _("skipped"),
+    "error": _("error"),
+    "revoked": _("revoked"),
+    "reserved": _("reserved"),
+    "committed": _("used"),
+    "released": _("released"),
+    # kinds
+    "first": _("first"),
+    "renewal": _("renewal"),
+    "change": _("change of product"),
+    "purchase": _("purchase"),
+    "charge": _("correction"),
+    "recurring": _("subscription"),
+    "one_time": _("one-time purchase"),
+    "customer": _("customer"),
+    "merchant": _("automatic"),
+    "staff": _("staff"),
+    "system": _("system"),
+    "user": _("user"),
+    "percentage": _("percentage"),
+    "fixed_amount": _("fixed amount"),
+    "fixed_price": _("fixed price"),
+    "free_periods": _("free periods"),
+    "free_days": _("free days"),
+    "once": _("once"),
+    "repeating_invoices": _("several invoices"),
+    "repeating_months": _("several months"),
+    "forever": _("for ever"),
+    "promotion": _("promotion"),
+    "personal": _("personal discount"),
+    "promo_code": _("promo code"),
+    # documents of the ledger
+    "invoice": _("invoice"),
+    "payment": _("payment"),
+    "refund": _("refund"),
+    "credit_note": _("credit note"),
+    "goodwill": _("goodwill credit"),
+    "write_off": _("write-off"),
+    "subscription": _("subscription"),
+    "account": _("personal account"),
+    "personal_discount": _("personal discount"),
+    # ledger accounts
+    "revenue": _("revenue"),
+    "vat": _("VAT"),
+    "vat_payable": _("VAT payable"),
+    "deferred_revenue": _("deferred revenue"),
+    "provider": _("money at the provider"),
+    "provider_clearing": _("money at the provider"),
+    "bad_debt": _("bad debts"),
+    # commands in the audit
+    "adjust_charge": _("adjusted a charge"),
+    "grant_goodwill": _("granted a goodwill credit"),
+    "void_invoice": _("voided an invoice"),
+    "refund_payment": _("refunded a payment"),
+    "assign_discount": _("assigned a discount"),
+    "end_discount": _("ended a discount"),
+    "create_promo_codes": _("created promo codes"),
+    "extend_subscription": _("extended a subscription"),
+}
+
+# value -> the label style of django-unfold
+COLOURS: Final[dict[str, str]] = {
+    **dict.fromkeys(("active", "paid", "succeeded", "published", "finished", "done", "committed"), "success"),
+    **dict.fromkeys(
+        ("trialing", "open", "processing", "running", "created", "authorized", "reserved"), "info"
+    ),
+    **dict.fromkeys(
+        (
+            "past_due",
+            "incomplete",
+            "action_required",
+            "partially_paid",
+            "partially_refunded",
+            "paused",
+            "pending",
+        ),
+        "warning",
+    ),
+    **dict.fromkeys(
+        ("failed", "overdue", "uncollectible", "blocked", "needs_review", "unknown", "error"), "danger"
+    ),
+}
+
+
+def word(value: str | None) -> str:
+    """The word for a stored value; the value itself when there is none."""
+    if not value:
+        return "—"
+    return str(WORDS.get(value, value.replace("_", " ")))
+
+
+def colour(value: str | None) -> str:
+    """success, info, warning, danger or default."""
+    return COLOURS.get(value or "", "default")

@@ -25,7 +25,7 @@ class CardCryptogramBody(RequestBody):
 
     kind: Literal["card_cryptogram"]
     card_cryptogram: Annotated[SecretStr, Field(min_length=1, max_length=4096)]
-    cardholder_name: Line | None = None
+    cardholder_name: Annotated[Line, Field(max_length=100)] | None = None
     save_method: bool = False
 
     @field_serializer("card_cryptogram", when_used="json")

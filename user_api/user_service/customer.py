@@ -23,7 +23,7 @@ class Customer:
     time_zone: str
     email: str
     email_hash: str
-    document_name: str | None
+    document_name: str
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -55,5 +55,5 @@ async def load_customer(sessions: Sessions, user_id: UUID) -> Customer:
         time_zone=user.time_zone,
         email=user.email,
         email_hash=hashlib.sha256(user.email_normalized.encode()).hexdigest(),
-        document_name=user.full_name,
+        document_name=user.full_name or "",
     )

@@ -231,4 +231,4 @@ def _receipt_line(label: str, quantity: int, amount: Money, rate_bp: int) -> dic
 
 
 def _localized(texts: Mapping[str, str], locale: str) -> str:
-    return texts.get(locale) or texts.get("ru") or next(iter(texts.values()), "")
+    return texts.get(locale) or texts.get("ru") or next(filter(None, texts.values()), "—")

@@ -404,7 +404,7 @@ class Customer(Strict):
     time_zone: str
     email_hash: str
     email: str
-    document_name: str | None
+    document_name: str
 
 
 class QuoteBody(Strict):

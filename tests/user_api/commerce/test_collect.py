@@ -224,6 +224,16 @@ async def test_refunds_and_cancellations_by_order(
     assert free.status_code == 422
 
 
+async def test_a_cancellation_of_nothing_captured_voids(
+    anna: Person, catalogue: Catalogue, collector: Collector, pay: FakePayApi
+) -> None:
+    bought = (await anna.buy(await catalogue.product("feature:uhd"), payment=card("challenge"))).json()
+    cancellation = uuid4()
+    body = {"cancellation_id": str(cancellation), "amount": Money(0).as_json(), "reason": ""}
+    done = await collector.post(f"/payments/{bought['payment']['id']}/refunds", body, cancellation)
+    assert done.json()["payment"]["status"] == "cancelled"
+
+
 async def test_an_invoices_payments_are_closed(
     collector: Collector, subscribed: Any, renewal: Any, pay: FakePayApi
 ) -> None:

@@ -49,7 +49,7 @@ def invoice_state(account: Account, invoice: Invoice) -> InvoiceState:
         number=invoice.number or "",
         user_id=account.user_id,
         subscription_id=invoice.subscription_id,
-        kind=invoice.kind,  # type: ignore[arg-type]
+        kind=invoice.kind,
         status=InvoiceStatus(invoice.status),
         collection=CollectionStatus(invoice.collection),
         total=money(invoice.total_minor),
@@ -74,7 +74,7 @@ def subscription_state(account: Account, subscription: Subscription) -> Subscrip
     return SubscriptionState(
         subscription_id=subscription.id,
         user_id=account.user_id,
-        kind=subscription.kind,  # type: ignore[arg-type]
+        kind=subscription.kind,
         product_id=subscription.product_id,
         price_id=subscription.price_id,
         product_group=subscription.product_group,

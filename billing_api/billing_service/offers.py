@@ -97,10 +97,9 @@ def decide_offer(
     interval = (
         Interval(IntervalUnit(found.interval_unit), found.interval_count) if found.interval_unit else None
     )
+    period = period_at(day, interval, 0) if interval else None
     if trial_days:
         period = Period(day, day + timedelta(days=trial_days))
-    else:
-        period = period_at(day, interval, 0) if interval else None
     sale = Sale(
         account, None, promo_code, found.currency, (line_of(found, None if trial_days else period),), day
     )

@@ -87,9 +87,9 @@ def try_again(order: OutgoingOrder, now: datetime, error: str, wait: timedelta |
     order.store("next_try_at", "last_error")
 
 
-def pending_refunds_minor(payment_id: UUID, known_refund_orders: Iterable[UUID]) -> int:
+def pending_refunds_minor(payment_id: UUID, known_refund_orders: Iterable[UUID | None]) -> int:
     """Ordered and not yet arrived, minor units."""
     waiting = OutgoingOrder.objects.filter(
         payment_id=payment_id, kind="refund", state__in=("pending", "sent")
-    ).exclude(id__in=list(known_refund_orders))
+    ).exclude(id__in=[known for known in known_refund_orders if known is not None])
     return sum(order.amount_minor for order in waiting)

@@ -68,11 +68,8 @@ def is_posted(kind: ledger.SourceKind, source_id: UUID) -> bool:
 
 def transaction_id(kind: ledger.SourceKind, source_id: UUID) -> UUID | None:
     """The id of the posting of a source, if there is one."""
-    return (
-        LedgerTransaction.objects.filter(source_kind=kind.value, source_id=source_id)
-        .values_list("id", flat=True)
-        .first()
-    )
+    found = LedgerTransaction.objects.filter(source_kind=kind.value, source_id=source_id).first()
+    return found.id if found else None
 
 
 def stored(kind: ledger.SourceKind, source_id: UUID) -> tuple[UUID, ledger.Transaction] | None:

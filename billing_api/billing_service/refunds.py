@@ -56,9 +56,10 @@ def post_refunds(
 
 
 def _close_order(refund: Refund, now: datetime) -> OutgoingOrder | None:
-    CancellationRow.objects.filter(id=refund.cancellation_id, state="open").update(
-        state="done", settled_at=now
-    )
+    if refund.cancellation_id is not None:
+        CancellationRow.objects.filter(id=refund.cancellation_id, state="open").update(
+            state="done", settled_at=now
+        )
     for order_id in (refund.refund_order_id, refund.cancellation_id):
         order = OutgoingOrder.objects.filter(id=order_id).first() if order_id else None
         if order is not None:
@@ -101,6 +102,7 @@ def _take_back(
 
 
 def _end_what_it_bought(account: Account, invoice: Invoice, now: datetime) -> None:
+    assert invoice.subscription_id is not None
     subscription = Subscription.objects.get(id=invoice.subscription_id)
     # An older invoice given back does not take away a period that a newer one paid for.
     if subscription.status in OVER or subscription.latest_invoice_id != invoice.id:

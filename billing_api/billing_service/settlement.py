@@ -59,6 +59,7 @@ def settle_if_paid(account: Account, invoice: Invoice, documents: Documents, now
 
 
 def _move_subscription(account: Account, invoice: Invoice, documents: Documents, now: datetime) -> None:
+    assert invoice.subscription_id is not None
     subscription = Subscription.objects.get(id=invoice.subscription_id)
     value = subscription_terms.as_value(subscription)
     if subscription.status in _OVER:

@@ -15,7 +15,7 @@ from billing_api.billing_service.domain import invoice as invoice_rules
 from billing_api.billing_service.domain.pricing import LineInput
 from billing_api.billing_service.invoicing import Terms, issue_invoice
 from billing_api.billing_service.locks import lock_account
-from billing_api.billing_service.models import Account, Invoice
+from billing_api.billing_service.models import Account, CreditNote, Invoice
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.pricing_inputs import Sale
 from shared.errors import conflict, invalid, not_found
@@ -70,13 +70,12 @@ def adjust_charge(
             _check(invoice, change)
             return ChargeAdjusted("none", None, None, change, before, before - change)
         documents = Documents(now)
+        row: Invoice | CreditNote
         if change.amount > 0:
             kind, row = "charge", _charge(account, invoice, change, reason, documents, now)
         else:
-            kind, row = (
-                "credit_note",
-                crediting.issue_credit_note(account, invoice, -change.amount, reason, documents, now),
-            )
+            kind = "credit_note"
+            row = crediting.issue_credit_note(account, invoice, -change.amount, reason, documents, now)
             settlement.settle_if_paid(account, invoice, documents, now)
         record(
             "adjust_charge",

@@ -37,7 +37,9 @@ def apply_payment_event(state: PaymentState, *, sequence: int, now: datetime) ->
     with atomic():
         account = locks.lock_or_open_account(state.user_id, locale="ru", time_zone="Europe/Moscow", now=now)
         documents = Documents(now)
-        invoice = Invoice.objects.filter(id=state.invoice_id, account=account).first()
+        invoice = (
+            Invoice.objects.filter(id=state.invoice_id, account=account).first() if state.invoice_id else None
+        )
         payment, was = _keep(account, invoice, state, sequence, now)
         posted = _post_captured(account, payment, invoice, state, documents, now)
         refunded = refunds.post_refunds(account, payment, invoice, state.refunds, documents, now)

@@ -104,24 +104,18 @@ def _receipt(account: Account, invoice: Invoice) -> list[dict[str, object]]:
 
 
 def _is_oldest(invoice: Invoice) -> bool:
-    return (
-        not Invoice.objects.filter(
-            subscription_id=invoice.subscription_id,
-            status="open",
-            collects_automatically=True,
-            period_start_on__lt=invoice.period_start_on,
-        ).exists()
-        if invoice.period_start_on
-        else True
+    if invoice.period_start_on is None:
+        return True
+    older = Invoice.objects.filter(
+        subscription=invoice.subscription,
+        status="open",
+        collects_automatically=True,
+        period_start_on__lt=invoice.period_start_on,
     )
+    return not older.exists()
 
 
 def _charged_lately(invoice: Invoice, now: datetime) -> bool:
-    return (
-        CollectionAttempt.objects.filter(
-            subscription_id=invoice.subscription_id, planned_at__gt=now - CHARGE_GAP
-        )
-        .exclude(invoice=invoice)
-        .exclude(state="withdrawn")
-        .exists()
-    )
+    others = CollectionAttempt.objects.exclude(invoice=invoice).exclude(state="withdrawn")
+    assert invoice.subscription_id is not None
+    return others.filter(subscription_id=invoice.subscription_id, planned_at__gt=now - CHARGE_GAP).exists()

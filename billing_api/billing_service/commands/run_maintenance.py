@@ -65,7 +65,8 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
     if is_complete:
         with atomic():
             ticks.complete("maintenance", now, now)
-    return MaintenanceDone(*counts, is_complete=is_complete)
+    expiring, ended, reminders, overdue, given_up, redriven = counts
+    return MaintenanceDone(expiring, ended, reminders, overdue, given_up, redriven, is_complete)
 
 
 def _pairs(found: QuerySet[Subscription] | QuerySet[Invoice]) -> Iterable[tuple[UUID, UUID]]:

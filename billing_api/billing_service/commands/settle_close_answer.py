@@ -35,6 +35,8 @@ def settle_close_answer(order_id: UUID, answer: OrderAnswer, *, now: datetime) -
             raise not_found("order")
         account = locks.lock_account(account_id)
         order = OutgoingOrder.objects.get(id=order_id)
+        if order.invoice_id is None:
+            raise not_found("order")
         invoice = Invoice.objects.get(id=order.invoice_id)
         if order.state == "pending":
             _take(account, order, invoice, answer, now)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import models
 
@@ -22,7 +23,7 @@ class BillingManager(models.Manager[Row]):
 class BillingModel(models.Model):
     """Base of the billing tables."""
 
-    objects: BillingManager[Self] = BillingManager()
+    objects = BillingManager()
 
     class Meta:
         abstract = True
@@ -33,11 +34,11 @@ class BillingModel(models.Model):
         self.save(using=DATABASE, update_fields=list(fields))
 
 
-def id_field(**options: Any) -> models.UUIDField[Any, Any]:
+def id_field(**options: Any) -> models.UUIDField[UUID, UUID]:
     return models.UUIDField(primary_key=True, default=new_id, editable=False, **options)
 
 
-def minor_field(**options: Any) -> models.BigIntegerField[Any, Any]:
+def minor_field(**options: Any) -> models.BigIntegerField[int, int]:
     """An amount in minor units of the row's currency."""
     return models.BigIntegerField(**options)
 

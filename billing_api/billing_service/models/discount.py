@@ -45,7 +45,7 @@ class Promotion(DiscountTerms):
     id = id_field()
     segment = models.CharField(max_length=32, choices=choices("all", "new_customers"), default="all")
     is_active = models.BooleanField(default=True)
-    budget_minor = minor_field(null=True, blank=True)
+    budget_minor = models.BigIntegerField(null=True, blank=True)
     budget_spent_minor = minor_field(default=0)  # reserved and committed
 
     class Meta(DiscountTerms.Meta):

@@ -12,6 +12,8 @@ from shared.clock import ManualClock
 from tests.user_api.commerce.conftest import CONSENT, Catalogue, Person, card
 from tests.user_api.commerce.fakes import FakePayApi
 from user_api.consumers import EventHandlers
+from user_api.resources import Resources
+from user_api.user_service import consents
 
 
 async def test_old_payment_events_are_ignored_and_gaps_do_not_matter(
@@ -72,14 +74,24 @@ async def test_a_consent_waits_for_its_payment(
     assert settled["payment_method_id"] is not None
 
 
-async def test_a_consent_revoked_while_its_payment_is_under_way_stays_revoked(
-    anna: Person, catalogue: Catalogue, pay: FakePayApi, deliver: Any
+async def test_a_consent_revoked_while_its_payment_is_being_applied_stays_revoked(
+    anna: Person,
+    catalogue: Catalogue,
+    pay: FakePayApi,
+    handlers: EventHandlers,
+    resources: Resources,
+    rows: Callable[..., Any],
 ) -> None:
     product = await catalogue.product("feature:uhd")
     bought = (await anna.buy(product, payment=card("challenge", save=True), consent=CONSENT)).json()
-    (given,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
     pay.succeed(UUID(bought["payment"]["id"]))
-    await asyncio.gather(anna.delete(f"/v1/me/recurring-payments/{given['id']}"), deliver())
+    async with resources.sessions.begin() as session:
+        (row,) = await consents.lock_of_subscription(session, UUID(bought["subscription"]["id"]))
+        delivery = asyncio.create_task(deliver())
+        while not await rows("SELECT 1 FROM pg_locks WHERE NOT granted"):  # it has read "pending" and waits
+            await asyncio.sleep(0.01)
+        consents.revoke(row, "revoked-by-customer", resources.clock.now())
+    await delivery
     (after,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
     assert after["status"] == "revoked"
 

@@ -16,7 +16,7 @@ from deploy.processes import Group
 PASSED_ON = ("LOG_LEVEL", "BEAT_TICK_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT")
 SANDBOX_ACCOUNT = ("pk_cinema_sandbox", "cinema-sandbox-secret")
 # Redis logical databases by purpose
-REDIS = {"cache": 0, "session": 1, "clock": 2, "celery": 3, "redbeat": 4}
+REDIS = {"cache": 0, "session": 1, "clock": 2, "redbeat": 3}
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,9 @@ def _sandbox(at: Addresses) -> dict[str, str]:
         "SANDBOX_API_SECRET": SANDBOX_ACCOUNT[1],
         "SANDBOX_PUBLIC_URL": at.http("cloudpayments-sandbox"),
         "SANDBOX_NOTIFICATIONS_URL": at.http("pay-api") + "/v1/webhooks/cloudpayments",
+        # cards saved before `make down` stay chargeable after `make up`
+        "SANDBOX_STATE_FILE": str(at.keys.parent / "sandbox-state.jsonl"),
+        "SANDBOX_KEY_FILE": str(at.keys.parent / "sandbox-key.pem"),
     }
 
 
@@ -143,7 +146,7 @@ def _admin(at: Addresses) -> dict[str, str]:
 
 def _scheduler(at: Addresses) -> dict[str, str]:
     return {
-        "CELERY_BROKER_URL": at.redis("celery"),
+        "CELERY_BROKER_URL": at.amqp("scheduler"),
         "REDBEAT_REDIS_URL": at.redis("redbeat"),
         "BILLING_API_URL": at.http("billing-api"),
         "BILLING_API_TOKEN": at.token("scheduler", "billing-api"),

@@ -18,13 +18,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 NOTHING = "^$"
+CELERY = r"^(scheduler|celery.*|worker\..*)$"  # its own queues and exchanges, delayed ones included
 # user -> (configure, write, read) on vhost /. The owner declares the topology; services only use it.
 PERMISSIONS: dict[str, tuple[str, str, str]] = {
-    "user-api": (r"^user-api\.", ".*", ".*"),
-    "pay-api": (r"^pay-api\.", ".*", ".*"),
-    "billing-api": (r"^billing-api\.", ".*", ".*"),
-    "admin-panel": (r"^admin-panel\.", ".*", ".*"),
-    "scheduler": (NOTHING, NOTHING, NOTHING),
+    "user-api": (NOTHING, r"^(users|dead-letters)$", r"^users\.(payments|invoices|catalog)$"),
+    "pay-api": (NOTHING, r"^payments$", NOTHING),
+    "billing-api": (NOTHING, r"^(invoices|dead-letters)$", r"^billing\.(payments|catalog|users)$"),
+    "admin-panel": (NOTHING, r"^catalog$", NOTHING),
+    "scheduler": (CELERY, CELERY, CELERY),
     # other systems: read both streams, and bind queues ext.<system>.* of their own to the two exchanges
     "data-bus-reader": (
         r"^ext\..+",

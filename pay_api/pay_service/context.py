@@ -37,7 +37,12 @@ def open_context(settings: Settings, clock: Clock | None = None, *, pool_size: i
     """Opens nothing yet: connections are made when first used."""
     url = settings.asyncpg_dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
     engine = create_async_engine(
-        url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=5, pool_pre_ping=True
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        hide_parameters=True,  # a failing statement's values stay out of the logs
     )
     return Context(
         engine,

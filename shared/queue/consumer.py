@@ -46,13 +46,15 @@ def is_outage(error: BaseException) -> bool:
     """Whether the handler's own database or network is away: no fault of the message, so no try is spent."""
     if isinstance(error, AppError):
         return error.kind is Kind.UNAVAILABLE
+    chain: list[BaseException] = []
     seen: BaseException | None = error
-    while seen is not None:
-        # psycopg2 and Django use OperationalError for lock time-outs too; those carry an SQLSTATE.
-        if type(seen).__name__ in _OUTAGES and not getattr(seen, "pgcode", None):
-            return True
+    while seen is not None and seen not in chain:
+        chain.append(seen)
         seen = seen.__cause__ or seen.__context__
-    return False
+    # psycopg2 and Django use OperationalError for lock and statement time-outs too; those carry an SQLSTATE.
+    if any(getattr(link, "pgcode", None) for link in chain):
+        return False
+    return any(type(link).__name__ in _OUTAGES for link in chain)
 
 
 def _positional(sql: str, names: list[str]) -> str:

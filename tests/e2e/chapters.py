@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -214,7 +215,10 @@ async def statement(story: Story, customer: Customer, what: str) -> dict[str, An
     """The personal account's statement; opening + movements = closing."""
     transcript = story.transcript
     transcript.step(f"{customer.name}'s statement {what}")
-    path = "/billing-api/v1/me/statement?from=2020-01-01&to=2099-12-31&format=json"
+    today = datetime.now(UTC).date()
+    # The suite's clock may be years ahead of the host's by earlier time travels.
+    start, end = today - timedelta(days=30), today + timedelta(days=5 * 365)
+    path = f"/billing-api/v1/me/statement?from={start}&to={end}&format=json"
     found = await customer.call("GET", path)
     balance = found["opening_balance"]["amount"]
     for movement in found["movements"]:

@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from shared import tables
 from shared.clock import ManualClock
+from shared.errors import unavailable
 from shared.ids import new_id
 from shared.money import Money
 from shared.queue import broker, inbox, outbox, topology
 from shared.queue.__main__ import _parked, dead_letters
-from shared.queue.consumer import Consumer
+from shared.queue.consumer import Consumer, is_outage
 from shared.queue.messages.base import Envelope, parse, state_of
 from shared.queue.messages.payments import PaymentState, PaymentStatus
 from shared.queue.relay import Relay
@@ -365,3 +366,27 @@ async def test_old_published_rows_are_purged_and_young_ones_kept(world: World) -
     await connection.execute(PURGE_SQL, 14)
     assert await connection.fetchval("SELECT count(*) FROM outbox") == 1
     await connection.close()
+
+
+def test_lock_timeout_is_no_outage_and_a_refused_connection_is() -> None:
+    class OperationalError(Exception):
+        pgcode: str | None = None
+
+    class LockNotAvailable(OperationalError):
+        pgcode = "55P03"
+
+    def raised(outer: Exception, inner: Exception) -> Exception:
+        try:
+            try:
+                raise inner
+            except Exception as cause:
+                raise outer from cause
+        except Exception as error:
+            return error
+
+    # Django wraps the driver's error in one of its own that carries no SQLSTATE.
+    assert not is_outage(raised(OperationalError(), LockNotAvailable()))
+    assert is_outage(raised(OperationalError(), OperationalError()))
+    assert is_outage(ConnectionRefusedError())
+    assert is_outage(unavailable("catalog-catching-up"))
+    assert not is_outage(LookupError("no such account"))

@@ -21,6 +21,7 @@ def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_timeout=5,
         pool_recycle=1800,
         pool_pre_ping=True,
+        hide_parameters=True,  # a failing statement's values stay out of the logs
         connect_args={"timeout": 5, "command_timeout": 15},
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.contrib.admin.utils import flatten_fieldsets
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -102,7 +103,7 @@ class ReadOnlyAdmin(StaffActions, ModelAdmin):
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
-        return list(self.get_fields(request, obj))
+        return list(flatten_fieldsets(self.get_fieldsets(request, obj)))
 
     def tables(self, row: Any) -> Iterable[Table]:
         """What belongs to a row, shown below it."""

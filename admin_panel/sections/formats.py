@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from babel.numbers import format_currency, format_percent
+from babel.numbers import format_decimal, format_percent, get_currency_symbol
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -24,13 +24,13 @@ def language() -> str:
 
 
 def money_text(amount_minor: int | None, currency: str = "RUB") -> str:
-    """``499,00 ₽`` in Russian, ``₽499.00`` in English, from minor units."""
+    """``499,00 ₽`` in Russian, ``499.00 ₽`` in English, from minor units."""
     if amount_minor is None:
         return "—"
     # The figure is exact: babel formats a Decimal made of the decimal text.
-    return str(
-        format_currency(Decimal(minor_to_decimal_text(amount_minor, currency)), currency, locale=language())
-    )
+    amount = Decimal(minor_to_decimal_text(amount_minor, currency))
+    figure = format_decimal(amount, format="#,##0.00", locale=language())
+    return f"{figure}\u00a0{get_currency_symbol(currency, locale='ru')}".replace("-", "−")
 
 
 def rate_text(rate_bp: int | None) -> str:

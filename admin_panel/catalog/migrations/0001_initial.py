@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012
 """The tables of the Movies database, with the suite's idempotency, outbox and inbox."""
 
 import django.contrib.postgres.fields

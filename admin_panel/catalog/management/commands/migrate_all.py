@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
+from django.contrib.auth.management import create_permissions
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
@@ -22,4 +24,7 @@ class Command(BaseCommand):
         for app in _ADMIN_APPS:
             call_command("migrate", app, database=ADMIN, interactive=False, verbosity=verbosity)
         call_command("createcachetable", database=ADMIN, verbosity=verbosity)
+        for config in apps.get_app_configs():
+            # Permissions live in the Admin database, whichever database an app's tables are in.
+            create_permissions(config, verbosity=0, interactive=False, using=ADMIN)
         ensure_groups()

@@ -1,0 +1,115 @@
+"""Fills the billing and users databases with a customer's story, through BillingService's own commands.
+
+Run as a process (it needs AdminPanel's Django, other tests of the same run have BillingAPI's):
+``python -m tests.admin_panel.world`` prints the ids as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "admin_panel.config.settings")
+
+
+def build() -> dict[str, Any]:
+    """One customer with a paid and an open invoice, a payment declined and one made, a discount."""
+    import django
+
+    django.setup()
+    from admin_panel.catalog.commands.publish import product_state
+    from admin_panel.catalog.models import Product
+    from admin_panel.settings import clock
+    from billing_api.billing_service.commands.apply_catalog_event import apply_catalog_event
+    from billing_api.billing_service.commands.start_subscription import start_subscription
+    from billing_api.billing_service.models import Account, Invoice, Subscription
+    from billing_api.billing_service.offers import CustomerSnapshot
+    from shared.ids import new_id
+
+    now = clock().now()
+    for product in Product.objects.using("movies").all():
+        apply_catalog_event(product_state(product), sequence=1, now=now)
+    user_id = new_id()
+    email = f"clara.{user_id.hex[-6:]}@example.org"
+    clara = CustomerSnapshot(user_id, 1, "ru", "Europe/Moscow", user_id.hex, email, "Клара Пример")
+    premium = Product.objects.using("movies").get(slug="premium")
+    film = Product.objects.using("movies").filter(kind="one_time").order_by("rank").first()
+    assert film is not None
+    first = start_subscription(clara, product_id=premium.pk, now=now)
+    assert first.invoice_id is not None
+    declined = _pay(user_id, first.invoice_id, now, ok=False)
+    paid = _pay(user_id, first.invoice_id, now + timedelta(seconds=30), ok=True)
+    second = start_subscription(clara, product_id=film.pk, now=now + timedelta(minutes=1))
+    account = Account.objects.get(user_id=user_id)
+    _user_row(user_id, email)
+    return {
+        "user_id": str(user_id),
+        "email": email,
+        "account_id": str(account.pk),
+        "subscription_id": str(Subscription.objects.get(pk=first.subscription_id).pk),
+        "paid_invoice_id": str(first.invoice_id),
+        "paid_number": Invoice.objects.get(pk=first.invoice_id).number,
+        "open_invoice_id": str(second.invoice_id),
+        "payment_id": str(paid),
+        "declined_payment_id": str(declined),
+    }
+
+
+def _pay(user_id: UUID, invoice_id: UUID, now: Any, *, ok: bool) -> UUID:
+    from billing_api.billing_service.commands.apply_payment_event import apply_payment_event
+    from billing_api.billing_service.models import Invoice
+    from shared.ids import new_id
+    from shared.money import Money
+    from shared.queue.messages.payments import Decline, DeclineClass, PaymentState, PaymentStatus
+
+    amount = Money(Invoice.objects.get(pk=invoice_id).amount_due_minor)
+    decline = Decline(
+        decline_class=DeclineClass.SOFT, code="insufficient-funds", message="На карте недостаточно средств."
+    )
+    payment_id = new_id()
+    state = PaymentState(
+        payment_id=payment_id,
+        invoice_id=invoice_id,
+        user_id=user_id,
+        purpose="invoice",
+        initiator="customer",
+        provider="cloudpayments",
+        status=PaymentStatus.SUCCEEDED if ok else PaymentStatus.FAILED,
+        amount=amount,
+        captured=amount if ok else Money(0),
+        refunded=Money(0),
+        decline=None if ok else decline,
+        card_mask="400000******3055",
+        created_at=now,
+        succeeded_at=now if ok else None,
+        updated_at=now,
+    )
+    apply_payment_event(state, sequence=1, now=now)
+    return payment_id
+
+
+def _user_row(user_id: UUID, email: str) -> None:
+    """UserAPI's rows, written as UserAPI's own role."""
+    import psycopg2
+
+    with psycopg2.connect(os.environ["USERS_SERVICE_URL"]) as users, users.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO users (id, email, email_normalized, password_hash, full_name, phone, locale, time_zone,"
+            " status, token_epoch, password_changed_at, created_at, updated_at) VALUES (%s, %s, %s, '-',"
+            " 'Клара Пример', '+79990000000', 'ru', 'Europe/Moscow', 'active', 1, now(), now(), now())",
+            (str(user_id), email, email),
+        )
+        cursor.execute(
+            "INSERT INTO access_rights (user_id, source, resource, until, granted_at)"
+            " VALUES (%s, 'subscription:1', 'collection:all', now() + interval '1 month', now())",
+            (str(user_id),),
+        )
+    users.close()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(build()) + "\n")

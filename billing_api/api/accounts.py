@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_api.api import rows
-from billing_api.api.bodies import AccessBasisBody, AccountBody
+from billing_api.api.bodies import AccessBasisBody, AccountFlowBody
 from billing_api.api.documents import page_of
 from billing_api.api.internal import InternalView
 from billing_api.api.lists import newest_first
@@ -22,12 +22,12 @@ from shared.errors import not_found
 
 
 class AccountView(InternalView):
-    @extend_schema(operation_id="account", tags=["accounts"], responses={200: AccountBody})
+    @extend_schema(operation_id="account", tags=["accounts"], responses={200: AccountFlowBody})
     def get(self, request: Request, user_id: UUID) -> Response:
-        """A personal account."""
+        """A personal account, with all money that came in and went back for it."""
         if not Account.objects.filter(user_id=user_id).exists():
             raise not_found("account")
-        return Response(queries.account_view(user_id))
+        return Response(queries.account_view(user_id) | queries.money_flow(user_id))
 
 
 class AccessBases(InternalView):

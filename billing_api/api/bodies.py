@@ -82,6 +82,13 @@ class AccountBody(serializers.Serializer[Any]):
     time_zone = serializers.CharField()
 
 
+class AccountFlowBody(AccountBody):
+    """``received`` and ``refunded``: all provider payments and refunds posted for the user."""
+
+    received = MoneyField()
+    refunded = MoneyField()
+
+
 class ChargeBody(serializers.Serializer[Any]):
     """What an account was charged for: a line of an issued invoice."""
 

@@ -4,6 +4,7 @@ from billing_api.billing_service.queries.accounts import (
     access_bases,
     account_view,
     charges,
+    money_flow,
     token_state,
 )
 from billing_api.billing_service.queries.documents import (
@@ -28,6 +29,7 @@ __all__ = [
     "find_subscription",
     "invoice_view",
     "invoices_of",
+    "money_flow",
     "payment_view",
     "payments_of",
     "quiescence",

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from billing_api.billing_service import posting
-from billing_api.billing_service.models import Account, InvoiceLine, Subscription, TokenState
+from billing_api.billing_service.domain.ledger import Account as LedgerAccount
+from billing_api.billing_service.models import (
+    Account,
+    InvoiceLine,
+    LedgerEntry,
+    Subscription,
+    TokenState,
+)
 from billing_api.billing_service.queries.shapes import moment, money
 
 
@@ -22,6 +30,20 @@ def account_view(user_id: UUID) -> dict[str, Any]:
         "available": money(posting.available_minor(account, currency), currency),
         "currency": currency,
         "time_zone": account.time_zone if account else "Europe/Moscow",
+    }
+
+
+def money_flow(user_id: UUID) -> dict[str, Any]:
+    """All money of provider payments and refunds posted for a user, from the ledger; both >= 0."""
+    account = Account.objects.get(user_id=user_id)
+    moved = LedgerEntry.objects.filter(account=account, ledger_account=LedgerAccount.PROVIDER_CLEARING)
+    sums = moved.aggregate(
+        received=Coalesce(Sum("amount_minor", filter=Q(amount_minor__gt=0)), 0),
+        refunded=Coalesce(Sum("amount_minor", filter=Q(amount_minor__lt=0)), 0),
+    )
+    return {
+        "received": money(sums["received"], account.currency),
+        "refunded": money(-sums["refunded"], account.currency),
     }
 
 

@@ -20,7 +20,7 @@ from billing_api.billing_service.models import (
     PromoCode,
     PromoRedemption,
     Promotion,
-    Subscription,
+    TrialUse,
 )
 from shared.errors import invalid
 
@@ -32,16 +32,11 @@ _SOURCE_NAMES: Final = {
 
 
 def is_new_customer(account: Account | None) -> bool:
-    """Whether the account never had a subscription or purchase that came to life."""
+    """Whether the account has never paid an invoice nor had a trial."""
     if account is None:
         return True
-    return not (
-        Subscription.objects.filter(account=account)
-        .exclude(status="incomplete")
-        .exclude(status__in=("cancelled", "expired"), paid_through_on__isnull=True, kind="recurring")
-        .exclude(status__in=("cancelled", "expired"), latest_invoice_id__isnull=True)
-        .exists()
-    )
+    has_paid = Invoice.objects.filter(account=account, status="paid").exists()
+    return not has_paid and not TrialUse.objects.filter(account=account).exists()
 
 
 def load(

@@ -1,13 +1,12 @@
-"""Every lock of the billing commands, always in key order: accounts first, by id, and nothing after them.
+"""Every lock of the billing commands, always in one order: the personal account, then shared rows.
 
-A command locks its personal account and thereby everything that belongs to it. Shared rows (promo codes,
+A command holds its account and thereby everything that belongs to it. Shared rows (promo codes,
 promotions, document counters) are not locked ahead: they are moved by one conditional statement each, in
 that order, the counters last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -21,11 +20,6 @@ def lock_account(account_id: UUID) -> Account:
     if account is None:
         raise not_found("account")
     return account
-
-
-def lock_accounts(account_ids: Iterable[UUID]) -> list[Account]:
-    """Several accounts, held in key order."""
-    return [lock_account(account_id) for account_id in sorted(set(account_ids))]
 
 
 def lock_account_of_user(user_id: UUID) -> Account | None:

@@ -62,10 +62,6 @@ def _advance_balance(account: Account, currency: str, amount_minor: int) -> int:
     return balance.entry_count
 
 
-def is_posted(kind: ledger.SourceKind, source_id: UUID) -> bool:
-    return LedgerTransaction.objects.filter(source_kind=kind.value, source_id=source_id).exists()
-
-
 def transaction_id(kind: ledger.SourceKind, source_id: UUID) -> UUID | None:
     """The id of the posting of a source, if there is one."""
     found = LedgerTransaction.objects.filter(source_kind=kind.value, source_id=source_id).first()

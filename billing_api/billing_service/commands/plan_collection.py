@@ -22,22 +22,20 @@ class CollectionPlanned:
     attempts: int
 
 
-def plan_collection(*, now: datetime, invoice_ids: list[UUID] | None = None) -> CollectionPlanned:
+def plan_collection(*, now: datetime) -> CollectionPlanned:
     """One live attempt per invoice, the oldest open invoice of a subscription first.
 
-    ``invoice_ids`` limits it to some (a new card was given: retried at once). Safe to repeat and in parallel.
+    Safe to repeat and in parallel.
     """
     due = Invoice.objects.filter(
         status="open", collects_automatically=True, amount_due_minor__gt=0, next_collection_at__lte=now
     )
-    if invoice_ids is not None:
-        due = due.filter(id__in=invoice_ids)
     listed = list(due.order_by("account_id", "issued_at", "id").values_list("id", "account_id")[:BATCH])
     planned = 0
     for invoice_id, account_id in listed:
         with atomic():
             planned += _plan(locks.lock_account(account_id), invoice_id, now)
-    if invoice_ids is None and len(listed) < BATCH:
+    if len(listed) < BATCH:
         with atomic():
             ticks.complete("collection", now, now)
     return CollectionPlanned(planned)

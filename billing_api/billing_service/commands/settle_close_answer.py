@@ -46,7 +46,9 @@ def settle_close_answer(order_id: UUID, answer: OrderAnswer, *, now: datetime) -
 def _take(
     account: Account, order: OutgoingOrder, invoice: Invoice, answer: OrderAnswer, now: datetime
 ) -> None:
-    if answer.outcome != "accepted":
+    if invoice.status != "open":
+        orders.settle(order, "done", now)
+    elif answer.outcome != "accepted":
         orders.try_again(order, now, answer.code)
     elif answer.result == "in_flight":
         orders.try_again(order, now, "in_flight", IN_FLIGHT_WAIT)
@@ -55,8 +57,7 @@ def _take(
         orders.try_again(order, now, "paid", IN_FLIGHT_WAIT)
     else:
         orders.settle(order, "done", now)
-        if invoice.status == "open":
-            _close(account, order, invoice, now)
+        _close(account, order, invoice, now)
 
 
 def _close(account: Account, order: OutgoingOrder, invoice: Invoice, now: datetime) -> None:

@@ -215,3 +215,42 @@ def test_a_command_that_fails_in_its_middle_leaves_nothing(world, superuser) -> 
         superuser.execute("ALTER TABLE audit_record DROP CONSTRAINT failure")
     assert (LedgerEntry.objects.count(), events()) == before
     assert not CreditNote.objects.exists()
+
+
+def test_r5_parallel_refunds_never_exceed_the_payment(world) -> None:
+    from billing_api.billing_service.commands.refund_payment import refund_payment
+    from billing_api.billing_service.models import OutgoingOrder
+    from tests.billing_api.commands.test_renewing import parallel
+
+    for number in range(1, 6):
+        _, _, state = bought(world)
+        errors = parallel(
+            lambda _index: refund_payment(state.payment_id, Money(9980), **said(world)),  # noqa: B023
+            8,
+        )
+        assert [error.code for error in errors] == ["refund-exceeds-payment"] * 3
+        assert OutgoingOrder.objects.filter(kind="refund").count() == 5 * number
+
+
+def test_r8_a_cancellation_and_a_renewal_never_both_happen_for_one_period(world) -> None:
+    from billing_api.billing_service.commands.cancel_subscription import cancel_subscription
+    from billing_api.billing_service.models import Invoice, OutgoingOrder
+    from tests.billing_api.commands.test_renewing import parallel, run
+
+    for _ in range(5):
+        _, started, _ = bought(world)
+        world.pass_time(days=31)
+
+        def either(index: int, started=started) -> None:
+            if index:
+                run(world)
+            else:
+                cancel_subscription(started.subscription_id, mode="now", now=world.now)
+
+        assert parallel(either, 2) == []
+        renewals = Invoice.objects.filter(subscription_id=started.subscription_id, kind="renewal")
+        assert world.subscription(started).status == "cancelled"
+        # Renewed first: the cancellation then closes that invoice; cancelled first: there is none.
+        for invoice in renewals:
+            assert OutgoingOrder.objects.filter(invoice_id=invoice.id, kind="close_payments").exists()
+        assert run(world) == (None, 0)

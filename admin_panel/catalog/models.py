@@ -86,7 +86,7 @@ class Collection(Localized):
 
     class Meta:
         db_table = "collection"
-        verbose_name = _("collection")
+        verbose_name = _("Film collection")
         verbose_name_plural = _("collections")
         ordering: ClassVar[list[str]] = ["slug"]
 

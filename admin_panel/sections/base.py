@@ -74,7 +74,7 @@ class ReadOnlyAdmin(StaffActions, ModelAdmin):
     list_filter_submit = False
     list_fullwidth = True
     change_form_outer_after_template = "admin_panel/tables.html"
-    change_form_show_cancel_button = False
+    change_form_template = "admin_panel/read_only.html"
     related: ClassVar[tuple[str, ...]] = ()
     search_fields = ("pk",)  # a search box; what it finds is said by ``found``
 

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "collection",
+                "verbose_name": "Film collection",
                 "verbose_name_plural": "collections",
                 "db_table": "collection",
                 "ordering": ["slug"],
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "historical collection",
+                "verbose_name": "historical Film collection",
                 "verbose_name_plural": "historical collections",
                 "ordering": ("-history_date", "-history_id"),
                 "get_latest_by": ("history_date", "history_id"),

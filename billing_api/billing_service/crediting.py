@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -63,9 +64,7 @@ def issue_credit_note(
     if invoice.status not in ("open", "paid"):
         raise conflict("invoice-not-creditable", f"An invoice that is {invoice.status} is not credited.")
     parts = rules.credit_lines(lines_of(invoice), amount_minor)
-    posted = posting.transaction_id(ledger.SourceKind.INVOICE, invoice.id)
-    if posted is None:
-        raise broken_invariant("invoice-not-posted", f"invoice {invoice.id} has no posting")
+    posted = _posting_of(invoice)
     vat_minor = sum(part.vat_minor for part in parts)
     note = CreditNote.objects.create(
         id=new_id(),
@@ -79,19 +78,7 @@ def issue_credit_note(
         refund_id=refund_id,
         issued_at=now,
     )
-    CreditNoteLine.objects.bulk_create(
-        [
-            CreditNoteLine(
-                account=account,
-                credit_note=note,
-                invoice_line_id=UUID(part.key),
-                amount_minor=part.amount_minor,
-                vat_minor=part.vat_minor,
-                vat_rate_bp=part.vat_rate_bp,
-            )
-            for part in parts
-        ]
-    )
+    _keep_lines(note, parts)
     posting.post(
         ledger.credit_note_issued(
             note.id,
@@ -104,12 +91,40 @@ def issue_credit_note(
         account,
         now,
     )
+    _lower_due(invoice, amount_minor, now)
+    documents.add_credit_note(note)
+    events.tell_credit_note(account, note, now)
+    return note
+
+
+def _keep_lines(note: CreditNote, parts: Sequence[rules.CreditLine]) -> None:
+    CreditNoteLine.objects.bulk_create(
+        [
+            CreditNoteLine(
+                account_id=note.account_id,
+                credit_note=note,
+                invoice_line_id=UUID(part.key),
+                amount_minor=part.amount_minor,
+                vat_minor=part.vat_minor,
+                vat_rate_bp=part.vat_rate_bp,
+            )
+            for part in parts
+        ]
+    )
+
+
+def _lower_due(invoice: Invoice, amount_minor: int, now: datetime) -> None:
+    """A credit first lowers what is still to be paid."""
     from_due = min(amount_minor, invoice.amount_due_minor)
     invoice.credited_minor += amount_minor
     invoice.credited_unpaid_minor += from_due
     invoice.amount_due_minor -= from_due
     invoice.updated_at = now
     invoice.store("credited_minor", "credited_unpaid_minor", "amount_due_minor", "updated_at")
-    documents.add_credit_note(note)
-    events.tell_credit_note(account, note, now)
-    return note
+
+
+def _posting_of(invoice: Invoice) -> UUID:
+    posted = posting.transaction_id(ledger.SourceKind.INVOICE, invoice.id)
+    if posted is None:
+        raise broken_invariant("invoice-not-posted", f"invoice {invoice.id} has no posting")
+    return posted

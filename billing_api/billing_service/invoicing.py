@@ -46,7 +46,32 @@ def issue_invoice(
     ``quote`` is one that was priced in this transaction; a zero amount due is for the caller to settle.
     """
     quote = _within_budgets(sale, now, quote)
-    invoice = Invoice.objects.create(
+    invoice = _create(account, subscription, quote, terms, now)
+    InvoiceLine.objects.bulk_create(
+        [_line(invoice, position, line, product, terms) for position, line in enumerate(quote.lines, start=1)]
+    )
+    discount_rules.keep_uses(account, invoice, quote.discounts, sale.day)
+    posting.post(
+        ledger.invoice_issued(
+            invoice.id,
+            account.id,
+            quote.currency,
+            gross_minor=quote.total_minor,
+            vat_minor=quote.vat_minor,
+            discount_minor=quote.discount_minor,
+        ),
+        account,
+        now,
+    )
+    documents.add_invoice(invoice)
+    events.tell_invoice("invoice.issued", account, invoice, now)
+    return invoice
+
+
+def _create(
+    account: Account, subscription: Subscription | None, quote: Quote, terms: Terms, now: datetime
+) -> Invoice:
+    return Invoice.objects.create(
         id=new_id(),
         account=account,
         subscription=subscription,
@@ -75,25 +100,6 @@ def issue_invoice(
         next_collection_at=now if terms.collects_automatically else None,
         updated_at=now,
     )
-    InvoiceLine.objects.bulk_create(
-        [_line(invoice, position, line, product, terms) for position, line in enumerate(quote.lines, start=1)]
-    )
-    discount_rules.keep_uses(account, invoice, quote.discounts, sale.day)
-    posting.post(
-        ledger.invoice_issued(
-            invoice.id,
-            account.id,
-            quote.currency,
-            gross_minor=quote.total_minor,
-            vat_minor=quote.vat_minor,
-            discount_minor=quote.discount_minor,
-        ),
-        account,
-        now,
-    )
-    documents.add_invoice(invoice)
-    events.tell_invoice("invoice.issued", account, invoice, now)
-    return invoice
 
 
 class _BudgetGone(Exception):

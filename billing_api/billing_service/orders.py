@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from billing_api.billing_service.database import atomic
-from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder
+from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
 
 # While one worker sends an order, no other takes it.
 LEASE: Final = timedelta(seconds=30)
@@ -93,3 +93,27 @@ def pending_refunds_minor(payment_id: UUID, known_refund_orders: Iterable[UUID |
         payment_id=payment_id, kind="refund", state__in=("pending", "sent")
     ).exclude(id__in=[known for known in known_refund_orders if known is not None])
     return sum(order.amount_minor for order in waiting)
+
+
+def order_refund(
+    account: Account,
+    payment: Payment,
+    amount_minor: int,
+    reason: str,
+    now: datetime,
+    credit_note_id: UUID | None = None,
+) -> OutgoingOrder:
+    """Asks UserAPI to give money back; with a credit note the invoice has been credited for it already."""
+    return OutgoingOrder.objects.create(
+        account=account,
+        kind="refund",
+        invoice_id=payment.invoice_id,
+        payment_id=payment.id,
+        credit_note_id=credit_note_id,
+        currency=payment.currency,
+        amount_minor=amount_minor,
+        body={"reason": reason},
+        state="pending",
+        next_try_at=now,
+        created_at=now,
+    )

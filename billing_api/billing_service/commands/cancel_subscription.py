@@ -14,10 +14,9 @@ from billing_api.billing_service.commands.cancel_payment import refuse_while_ope
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import proration
 from billing_api.billing_service.domain import subscription as rules
-from billing_api.billing_service.models import Account, Invoice, OutgoingOrder, Payment, Subscription
+from billing_api.billing_service.models import Account, Invoice, Payment, Subscription
 from billing_api.billing_service.numbering import Documents
 from shared.errors import conflict
-from shared.ids import new_id
 from shared.money import Money
 from shared.period import Period, day_in_zone
 
@@ -52,15 +51,12 @@ def cancel_subscription(
     with atomic():
         subscription = hold_subscription(subscription_id, user_id)
         account = subscription.account
-        if subscription.status == "incomplete":
-            raise conflict(
-                "incomplete-subscription",
-                "It is not paid yet; close its payments and abandon it.",
-                subscription_id=str(subscription.id),
-                invoice_id=str(subscription.latest_invoice_id),
-            )
+        _refuse_incomplete(subscription)
         value = subscription_terms.as_value(subscription)
-        before = {"status": subscription.status, "cancel_at_period_end": subscription.cancel_at_period_end}
+        before: dict[str, object] = {
+            "status": subscription.status,
+            "cancel_at_period_end": subscription.cancel_at_period_end,
+        }
         credit, payment, to_card = None, None, 0
         if mode == "period_end":
             decided = rules.schedule_cancel(value)
@@ -69,9 +65,7 @@ def cancel_subscription(
             today = day_in_zone(now, subscription.time_zone)
             decided = rules.cancel(value, today=today)
             if refund_unused:
-                credit = _unused(subscription, today)
-                payment = _payment_of(credit[0]) if credit else None
-                to_card = min(credit[1], _refundable(payment)) if credit and payment else 0
+                credit, payment, to_card = _unused_back(subscription, today)
         done = SubscriptionCancelled(
             subscription.id,
             decided.status.value,
@@ -90,18 +84,38 @@ def cancel_subscription(
             _end_now(account, subscription, credit, payment, to_card, reason, documents, now)
             documents.give_numbers()
         if actor.kind == "staff":
-            after = {"status": done.status, "cancel_at_period_end": done.cancel_at_period_end}
-            record(
-                "cancel_subscription",
-                actor,
-                reason,
-                account=account,
-                subject=("subscription", subscription.id),
-                before=before,
-                after=after,
-                now=now,
-            )
+            _audit(actor, reason, subscription, before, done, now)
         return done
+
+
+def _refuse_incomplete(subscription: Subscription) -> None:
+    if subscription.status == "incomplete":
+        raise conflict(
+            "incomplete-subscription",
+            "It is not paid yet; close its payments and abandon it.",
+            subscription_id=str(subscription.id),
+            invoice_id=str(subscription.latest_invoice_id),
+        )
+
+
+def _audit(
+    actor: Actor,
+    reason: str,
+    subscription: Subscription,
+    before: dict[str, object],
+    done: SubscriptionCancelled,
+    now: datetime,
+) -> None:
+    record(
+        "cancel_subscription",
+        actor,
+        reason,
+        account=subscription.account,
+        subject=("subscription", subscription.id),
+        before=before,
+        after={"status": done.status, "cancel_at_period_end": done.cancel_at_period_end},
+        now=now,
+    )
 
 
 def _end_now(
@@ -118,21 +132,18 @@ def _end_now(
         invoice, amount = credit
         note = crediting.issue_credit_note(account, invoice, amount, reason, documents, now)
         if payment is not None and to_card > 0:
-            OutgoingOrder.objects.create(
-                id=new_id(),
-                account=account,
-                kind="refund",
-                invoice_id=invoice.id,
-                payment_id=payment.id,
-                credit_note_id=note.id,
-                currency=invoice.currency,
-                amount_minor=to_card,
-                body={"reason": reason},
-                state="pending",
-                next_try_at=now,
-                created_at=now,
-            )
+            orders.order_refund(account, payment, to_card, reason, now, note.id)
     settlement.end_subscription(account, subscription, rules.Action.CANCEL, "cancelled now", now)
+
+
+def _unused_back(
+    subscription: Subscription, today: date
+) -> tuple[tuple[Invoice, int] | None, Payment | None, int]:
+    """What is credited, by which payment it was paid, and how much of it the card can get back."""
+    credit = _unused(subscription, today)
+    payment = _payment_of(credit[0]) if credit else None
+    to_card = min(credit[1], _refundable(payment)) if credit and payment else 0
+    return credit, payment, to_card
 
 
 def _unused(subscription: Subscription, today: date) -> tuple[Invoice, int] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from billing_api.billing_service.actors import Actor, record, require_reason
@@ -73,25 +73,7 @@ def create_promo_codes(
         if preview:
             return PromoCodesCreated(batch_id, (named,) if named else ())
         codes = (named,) if named else _generate(count)
-        PromoCode.objects.bulk_create(
-            [
-                PromoCode(
-                    id=new_id(),
-                    code=one,
-                    batch_id=batch_id,
-                    redemption_limit=code_rules.redemption_limit,
-                    limit_per_user=code_rules.limit_per_user,
-                    first_purchase_only=code_rules.first_purchase_only,
-                    minimum_minor=code_rules.minimum_minor,
-                    created_by=actor.id,
-                    reason=reason,
-                    created_at=now,
-                    **columns,
-                )
-                for one in codes
-            ],
-            batch_size=1000,
-        )
+        _store(codes, batch_id, columns, code_rules, actor, reason, now)
         record(
             "create_promo_codes",
             actor,
@@ -103,6 +85,36 @@ def create_promo_codes(
             now=now,
         )
         return PromoCodesCreated(batch_id, codes)
+
+
+def _store(
+    codes: tuple[str, ...],
+    batch_id: UUID,
+    columns: dict[str, Any],
+    code_rules: PromoCodeRules,
+    actor: Actor,
+    reason: str,
+    now: datetime,
+) -> None:
+    PromoCode.objects.bulk_create(
+        [
+            PromoCode(
+                id=new_id(),
+                code=code,
+                batch_id=batch_id,
+                redemption_limit=code_rules.redemption_limit,
+                limit_per_user=code_rules.limit_per_user,
+                first_purchase_only=code_rules.first_purchase_only,
+                minimum_minor=code_rules.minimum_minor,
+                created_by=actor.id,
+                reason=reason,
+                created_at=now,
+                **columns,
+            )
+            for code in codes
+        ],
+        batch_size=1000,
+    )
 
 
 def _generate(count: int) -> tuple[str, ...]:

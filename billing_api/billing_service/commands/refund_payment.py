@@ -9,9 +9,8 @@ from uuid import UUID
 from billing_api.billing_service import locks, orders
 from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.database import atomic
-from billing_api.billing_service.models import OutgoingOrder, Payment, PaymentCancellation
+from billing_api.billing_service.models import Payment, PaymentCancellation
 from shared.errors import conflict, invalid, not_found
-from shared.ids import new_id
 from shared.money import Money
 
 
@@ -57,19 +56,7 @@ def refund_payment(
         )
         if preview:
             return done
-        order = OutgoingOrder.objects.create(
-            id=new_id(),
-            account=account,
-            kind="refund",
-            invoice_id=payment.invoice_id,
-            payment_id=payment.id,
-            currency=payment.currency,
-            amount_minor=amount.amount,
-            body={"reason": reason},
-            state="pending",
-            next_try_at=now,
-            created_at=now,
-        )
+        order = orders.order_refund(account, payment, amount.amount, reason, now)
         record(
             "refund_payment",
             actor,

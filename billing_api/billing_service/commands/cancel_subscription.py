@@ -66,19 +66,12 @@ def cancel_subscription(
             decided = rules.cancel(value, today=today)
             if refund_unused:
                 credit, payment, to_card = _unused_back(subscription, today)
-        done = SubscriptionCancelled(
-            subscription.id,
-            decided.status.value,
-            decided.cancel_at_period_end,
-            Money(credit[1] if credit else 0, subscription.currency),
-            Money(to_card, subscription.currency),
-        )
+        credited = credit[1] if credit else 0
+        done = _outcome(subscription, decided, credited, to_card)
         if preview:
             return done
         if mode == "period_end":
-            subscription_terms.take(subscription, decided, now)
-            subscription.save(using="billing")
-            events.tell_subscription("subscription.cancel_scheduled", account, subscription, now)
+            _schedule(account, subscription, decided, now)
         else:
             documents = Documents(now)
             _end_now(account, subscription, credit, payment, to_card, reason, documents, now)
@@ -96,6 +89,24 @@ def _refuse_incomplete(subscription: Subscription) -> None:
             subscription_id=str(subscription.id),
             invoice_id=str(subscription.latest_invoice_id),
         )
+
+
+def _outcome(
+    subscription: Subscription, decided: rules.Subscription, credited: int, to_card: int
+) -> SubscriptionCancelled:
+    return SubscriptionCancelled(
+        subscription.id,
+        decided.status.value,
+        decided.cancel_at_period_end,
+        Money(credited, subscription.currency),
+        Money(to_card, subscription.currency),
+    )
+
+
+def _schedule(account: Account, subscription: Subscription, value: rules.Subscription, now: datetime) -> None:
+    subscription_terms.take(subscription, value, now)
+    subscription.save(using="billing")
+    events.tell_subscription("subscription.cancel_scheduled", account, subscription, now)
 
 
 def _audit(

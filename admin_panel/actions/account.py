@@ -45,6 +45,10 @@ class AccountAction(StaffAction):
     def subject(self, subject_id: Any) -> Account:
         return load(Account, subject_id, "customer")
 
+    def subject_text(self, subject: Account) -> str:
+        customer = getattr(subject, "customer", None)
+        return f"{customer.document_name}, {customer.email}" if customer else str(subject.user_id)
+
     def subject_url(self, subject: Account) -> str:
         return page_url("billing_service_account", subject.pk)
 

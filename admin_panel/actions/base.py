@@ -65,6 +65,10 @@ class StaffAction(ABC):
         """The row the action is about, for its form and heading; raises Http404."""
         return None
 
+    def subject_text(self, subject: Any) -> str:
+        """What the page calls it."""
+        return str(subject)
+
     @abstractmethod
     def subject_url(self, subject: Any) -> str:
         """Where its page is: the way back."""
@@ -166,7 +170,7 @@ class StaffAction(ABC):
             **site.each_context(request),
             "title": self.title,
             "action": self,
-            "subject": subject,
+            "subject": self.subject_text(subject) if subject is not None else "",
             "back_url": self.subject_url(subject),
             "form": form,
             "rows": rows,

@@ -29,6 +29,9 @@ class EndDiscount(StaffAction):
     def subject(self, subject_id: Any) -> PersonalDiscount:
         return load(PersonalDiscount, subject_id)
 
+    def subject_text(self, subject: Any) -> str:
+        return str(terms_text(subject))
+
     def subject_url(self, subject: PersonalDiscount) -> str:
         return page_url("billing_service_personaldiscount", subject.pk)
 

@@ -38,6 +38,9 @@ class RefundPayment(StaffAction):
     def subject(self, subject_id: Any) -> Payment:
         return load(Payment, subject_id)
 
+    def subject_text(self, subject: Any) -> str:
+        return str(subject.pk)
+
     def subject_url(self, subject: Payment) -> str:
         return page_url("billing_service_payment", subject.pk)
 

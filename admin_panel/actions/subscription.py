@@ -14,7 +14,7 @@ from admin_panel.actions.base import Order, StaffAction, actor
 from admin_panel.actions.effects import Row, moment
 from admin_panel.actions.forms import ActionForm, number_field
 from admin_panel.actions.subjects import load
-from admin_panel.sections.formats import page_url
+from admin_panel.sections.formats import localized, page_url
 from billing_api.billing_service.commands.extend_subscription import MAX_DAYS, extend_subscription
 from billing_api.billing_service.models import Subscription
 
@@ -32,6 +32,9 @@ class ExtendSubscription(StaffAction):
 
     def subject(self, subject_id: Any) -> Subscription:
         return load(Subscription, subject_id, "product")
+
+    def subject_text(self, subject: Any) -> str:
+        return str(localized(subject.product.title))
 
     def subject_url(self, subject: Subscription) -> str:
         return page_url("billing_service_subscription", subject.pk)

@@ -46,14 +46,15 @@ class AccountAdmin(ReadOnlyAdmin):
 
     related = ("customer",)
     ordering = ("-created_at",)
-    list_display = ("holder", "user_id", "balance", "status_word", "created")
-    list_display_links = ("holder", "user_id")
+    list_display = ("holder", "ident", "balance", "status_word", "created")
+    list_display_links = ("holder", "ident")
     list_filter = (word_filter("status", _("status"), "active", "blocked", "erased"),)
     fields = ("holder", "user_link", "balance", "status_word", "time_zone", "created")
     staff_actions = (AdjustCharge, AssignDiscount, GrantGoodwill)
     search_help_text = _("User id, e-mail, number of an invoice or credit note")
 
     holder = text_column(_("Holder"), name_of)
+    ident = text_column(_("User id"), lambda row: str(row.user_id), "user_id")
     user_link = text_column(_("User"), lambda row: link("users_user", row.user_id, row.user_id))
     balance = text_column(
         _("Balance"), lambda row: money_text(-(row.balance_minor or 0), row.currency), "balance_minor"

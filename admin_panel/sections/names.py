@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 
 from billing_api.billing_service import models as billing
@@ -24,3 +25,5 @@ NAMES = {
 for model, (one, many) in NAMES.items():
     model._meta.verbose_name = one
     model._meta.verbose_name_plural = many
+
+apps.get_app_config("billing_service").verbose_name = _("Billing")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - rows of a table stay on one line
 """Fills the billing and users databases with a customer's story, through BillingService's own commands.
 
 Run as a process (it needs AdminPanel's Django, other tests of the same run have BillingAPI's):

@@ -1,0 +1,149 @@
+"""What tests ask of AdminPanel's Django; ``python -m tests.admin_panel.inside <function>`` prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "admin_panel.config.settings")
+
+
+def router() -> dict[str, Any]:
+    """Where models are read and written, inside a command's transaction and outside."""
+    from django.contrib.auth.models import User as Staff
+    from django.db import router as routing
+    from django.db import transaction
+
+    from admin_panel.catalog.models import Movie
+    from admin_panel.users.models import User
+    from billing_api.billing_service.models import Invoice
+
+    where = {
+        model.__name__: [routing.db_for_read(model), routing.db_for_write(model)] for model in (Movie, User)
+    }
+    where["Staff"] = [routing.db_for_read(Staff), routing.db_for_write(Staff)]
+    where["Invoice"] = [routing.db_for_read(Invoice), routing.db_for_write(Invoice)]
+    with transaction.atomic(using="billing"):
+        where["Invoice in a command"] = [routing.db_for_read(Invoice), routing.db_for_write(Invoice)]
+    migrates = {
+        alias: [
+            app
+            for app in ("auth", "sessions", "catalog", "users", "billing_service")
+            if routing.allow_migrate(alias, app)
+        ]
+        for alias in ("default", "movies", "users", "billing", "billing_ro")
+    }
+    return {"where": where, "migrates": migrates, "relation": routing.allow_relation(Movie(), Staff())}
+
+
+def read_only() -> dict[str, str]:
+    """What the server answers to a write through each read-only alias."""
+    from django.db import DatabaseError, connections
+
+    answers = {}
+    for alias, table in (("billing_ro", "invoice"), ("users", "users")):
+        try:
+            with connections[alias].cursor() as cursor:
+                cursor.execute(f"UPDATE {table} SET updated_at = updated_at")
+            answers[alias] = "written"
+        except DatabaseError as error:
+            answers[alias] = type(error.__cause__).__name__
+    return answers
+
+
+def commands_role() -> dict[str, str]:
+    """What the role of commands may not do."""
+    from django.db import DatabaseError, connections
+
+    answers = {}
+    for name, sql in (
+        ("delete an invoice", "DELETE FROM invoice"),
+        ("change a ledger entry", "UPDATE ledger_entry SET amount_minor = 1"),
+        ("delete a ledger entry", "DELETE FROM ledger_entry"),
+    ):
+        try:
+            with connections["billing"].cursor() as cursor:
+                cursor.execute(sql)
+            answers[name] = "done"
+        except DatabaseError as error:
+            answers[name] = type(error.__cause__).__name__
+    return answers
+
+
+def matrix() -> dict[str, dict[str, str]]:
+    """group -> model -> which of v(iew) a(dd) c(hange) d(elete) it may, by every page of the site."""
+    from django.contrib import admin
+    from django.contrib.auth import get_user_model
+    from django.test import RequestFactory
+
+    found: dict[str, dict[str, str]] = {}
+    for group in ("viewer", "support", "finance", "marketing", "admin"):
+        request = RequestFactory().get("/admin/")
+        request.user = get_user_model().objects.get(username=group)
+        found[group] = {}
+        for model, page in admin.site._registry.items():
+            allowed = {
+                "v": page.has_view_permission(request),
+                "a": page.has_add_permission(request),
+                "c": page.has_change_permission(request),
+                "d": page.has_delete_permission(request),
+            }
+            letters = "".join(letter for letter, may in allowed.items() if may)
+            found[group][model._meta.label_lower] = letters
+    return found
+
+
+class _Stopped(RuntimeError):
+    pass
+
+
+def failures() -> dict[str, str]:
+    """Runs every command of the actions with a failure at its end; gives how each ended."""
+    import importlib
+    from uuid import UUID
+
+    from admin_panel.settings import clock
+    from billing_api.billing_service.actors import Actor
+    from billing_api.billing_service.commands.assign_discount import DiscountTerms
+    from shared.money import Money
+
+    world = json.loads(os.environ["WORLD"])
+    user, paid = UUID(world["user_id"]), UUID(world["paid_invoice_id"])
+    terms = DiscountTerms(kind="percentage", value=1000)
+    calls: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+        "adjust_charge": ((paid, Money(-100)), {}),
+        "grant_goodwill": ((user, Money(100)), {}),
+        "write_off": ((UUID(world["open_invoice_id"]),), {}),
+        "void_invoice": ((UUID(world["open_invoice_id"]),), {}),
+        "refund_payment": ((UUID(world["payment_id"]), Money(100)), {}),
+        "assign_discount": ((user, terms), {}),
+        "create_promo_codes": ((terms,), {"count": 3}),
+        "extend_subscription": ((UUID(world["subscription_id"]),), {"days": 3}),
+    }
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise _Stopped
+
+    ended = {}
+    for name, (arguments, options) in calls.items():
+        module = importlib.import_module(f"billing_api.billing_service.commands.{name}")
+        keeping, module.record = module.record, stop  # its audit is the last thing a command writes
+        try:
+            getattr(module, name)(
+                *arguments, **options, actor=Actor("staff", "test"), reason="a test", now=clock().now()
+            )
+            ended[name] = "done"
+        except _Stopped:
+            ended[name] = "stopped"
+        finally:
+            module.record = keeping
+    return ended
+
+
+if __name__ == "__main__":
+    import django
+
+    django.setup()
+    sys.stdout.write(json.dumps(globals()[sys.argv[1]]()) + "\n")

@@ -1,0 +1,100 @@
+# ruff: noqa: E501 - rows of a table stay on one line
+"""Every action: the preview writes nothing, the confirmation does it once, with an audit row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.admin_panel.conftest import BILLING, Panel, StaffClient
+
+DISCOUNT = {"kind": "percentage", "value": "10", "duration_kind": "forever"}
+# path, values, words of the preview, command in the audit
+CASES = [
+    ("account/{account_id}/adjust-charge/", {"direction": "down", "amount": "50.00", "invoice_id": "{paid_invoice_id}"},
+     "−50.00", "adjust_charge"),
+    ("account/{account_id}/adjust-charge/", {"direction": "up", "amount": "7,50"}, "7.50", "adjust_charge"),
+    ("account/{account_id}/grant-goodwill/", {"amount": "100"}, "Balance of the account", "grant_goodwill"),
+    ("account/{account_id}/assign-discount/", DISCOUNT, "10%", "assign_discount"),
+    ("promocode/create/", DISCOUNT | {"code": "spring10", "limit_per_user": "1"}, "SPRING10", "create_promo_codes"),
+    ("promocode/create/", DISCOUNT | {"count": "4", "limit_per_user": "1"}, "4 generated", "create_promo_codes"),
+    ("subscription/{subscription_id}/extend/", {"days": "5"}, "moves by 5 days", "extend_subscription"),
+    ("payment/{payment_id}/refund/", {"amount": "99.99"}, "99.99", "refund_payment"),
+    ("invoice/{open_invoice_id}/write-off/", {}, "uncollectible", "write_off"),
+]  # fmt: skip
+
+
+def _audit(panel: Panel) -> int:
+    return int(panel.rows("billing", "SELECT count(*) FROM audit_record")[0][0])
+
+
+def test_every_action_previews_then_acts_once(panel: Panel, clients: Callable[..., StaffClient]) -> None:
+    client = clients("admin")
+    for template, given, words, command in CASES:
+        path = f"{BILLING}/{template.format(**panel.world)}"
+        values = {name: value.format(**panel.world) for name, value in given.items()} | {
+            "reason": f"why {command}"
+        }
+        before = panel.counts()
+        preview, sent = client.act(path, values)
+        assert preview.status_code == 200, preview.text[-2000:]
+        assert words in preview.text, (template, words)
+        assert panel.counts() == before, template
+        done = client.post(preview, sent | {"confirm": "1"})
+        assert done.status_code == 200, template
+        after = panel.counts()
+        assert after["audit_record"] == before["audit_record"] + 1, template
+        again = client.post(preview, sent | {"confirm": "1"})
+        assert "already confirmed" in again.text, template
+        assert panel.counts() == after, template
+        (row,) = panel.rows("billing", "SELECT command, actor_kind, actor_id, reason FROM audit_record"
+                            " ORDER BY done_at DESC, id DESC LIMIT 1")  # fmt: skip
+        assert row == (command, "staff", "admin", f"why {command}")
+
+
+def test_a_discount_is_ended(panel: Panel, clients: Callable[..., StaffClient]) -> None:
+    client = clients("marketing")
+    path = f"{BILLING}/account/{panel.world['account_id']}/assign-discount/"
+    preview, sent = client.act(path, DISCOUNT | {"reason": "to be ended"})
+    client.post(preview, sent | {"confirm": "1"})
+    sql = "SELECT id FROM personal_discount WHERE reason = 'to be ended'"
+    ((discount_id,),) = panel.rows("billing", sql)
+    preview, sent = client.act(f"{BILLING}/personaldiscount/{discount_id}/end/", {"reason": "by mistake"})
+    client.post(preview, sent | {"confirm": "1"})
+    ended = panel.rows("billing", "SELECT end_reason FROM personal_discount WHERE id = %s", discount_id)
+    assert ended == [("by mistake",)]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"direction": "down", "amount": "0", "reason": "zero"},
+        {"direction": "down", "amount": "1.234", "reason": "three decimals"},
+        {"direction": "sideways", "amount": "10", "reason": "no such way"},
+        {"direction": "down", "amount": "10", "reason": ""},
+        {"direction": "down", "amount": "1000000", "reason": "more than the invoice"},
+    ],
+)
+def test_bad_input_is_refused_with_words(
+    panel: Panel, clients: Callable[..., StaffClient], values: dict[str, str]
+) -> None:
+    before = panel.counts()
+    path = f"{BILLING}/account/{panel.world['account_id']}/adjust-charge/"
+    page, sent = clients("finance").act(path, values | {"invoice_id": panel.world["paid_invoice_id"]})
+    assert page.status_code == 422
+    assert 'id="effect"' not in page.text
+    assert clients("finance").post(page, sent | {"confirm": "1"}).status_code == 422
+    assert panel.counts() == before
+
+
+def test_a_token_is_not_used_for_another_amount(panel: Panel, clients: Callable[..., StaffClient]) -> None:
+    client = clients("finance")
+    path = f"{BILLING}/account/{panel.world['account_id']}/grant-goodwill/"
+    preview, sent = client.act(path, {"amount": "1", "reason": "one rouble"})
+    client.post(preview, sent | {"confirm": "1"})
+    before = panel.counts()
+    other = client.post(preview, sent | {"confirm": "1", "amount": "1000"})
+    assert other.status_code == 422
+    assert "other values" in other.text
+    assert panel.counts() == before

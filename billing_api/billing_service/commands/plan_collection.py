@@ -7,10 +7,13 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.db.models import Q
+
 from billing_api.billing_service import dunning_plan, locks, ticks
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder
 from shared.ids import new_id
+from shared.money import allocate
 
 BATCH: Final = 500
 # Missed periods are billed at once but not charged at once: one charge per subscription in this time.
@@ -27,18 +30,33 @@ def plan_collection(*, now: datetime) -> CollectionPlanned:
 
     Safe to repeat and in parallel.
     """
+    planned, last = 0, None
+    while page := _due_page(now, last):
+        for invoice_id, account_id, _ in page:
+            with atomic():
+                planned += _plan(locks.lock_account(account_id), invoice_id, now)
+        last = page[-1]
+    with atomic():
+        ticks.complete("collection", now, now)
+    return CollectionPlanned(planned)
+
+
+def _due_page(now: datetime, last: tuple[UUID, UUID, datetime] | None) -> list[tuple[UUID, UUID, datetime]]:
+    """The next (invoice, account, issued at) due; those that must wait stay due and are passed by."""
     due = Invoice.objects.filter(
         status="open", collects_automatically=True, amount_due_minor__gt=0, next_collection_at__lte=now
     )
-    listed = list(due.order_by("account_id", "issued_at", "id").values_list("id", "account_id")[:BATCH])
-    planned = 0
-    for invoice_id, account_id in listed:
-        with atomic():
-            planned += _plan(locks.lock_account(account_id), invoice_id, now)
-    if len(listed) < BATCH:
-        with atomic():
-            ticks.complete("collection", now, now)
-    return CollectionPlanned(planned)
+    if last is not None:
+        invoice_id, account_id, issued_at = last
+        same = Q(account_id=account_id)
+        due = due.filter(
+            Q(account_id__gt=account_id)
+            | same & Q(issued_at__gt=issued_at)
+            | same & Q(issued_at=issued_at, id__gt=invoice_id)
+        )
+    return list(
+        due.order_by("account_id", "issued_at", "id").values_list("id", "account_id", "issued_at")[:BATCH]
+    )
 
 
 def _plan(account: Account, invoice_id: UUID, now: datetime) -> int:
@@ -88,16 +106,22 @@ def _plan(account: Account, invoice_id: UUID, now: datetime) -> int:
 
 
 def _receipt(account: Account, invoice: Invoice) -> list[dict[str, object]]:
-    """Lines of the fiscal receipt in the customer's language; they add up to the invoice's total."""
+    """Lines of the fiscal receipt in the customer's language; they add up to what is charged.
+
+    What balance, earlier payments or credit notes took of the invoice is spread over its lines exactly.
+    """
     language = "ru" if account.locale.startswith("ru") else "en"
+    lines = list(invoice.lines.order_by("position"))
+    parts = allocate(invoice.amount_due_minor, [line.net_minor for line in lines])
     return [
         {
             "label": line.description.get(language, ""),
             "quantity": line.quantity,
-            "amount": {"amount": line.net_minor, "currency": invoice.currency},
+            "amount": {"amount": part, "currency": invoice.currency},
             "vat_rate_bp": line.vat_rate_bp,
         }
-        for line in invoice.lines.order_by("position")
+        for line, part in zip(lines, parts, strict=True)
+        if part
     ]
 
 

@@ -329,3 +329,38 @@ def test_not_paid_for_21_days_ends_it(world) -> None:
     settle_close_answer(order.id, OrderAnswer("accepted", result="closed"), now=world.now)
     assert world.invoice(attempt.invoice_id).status == "uncollectible"
     assert world.balance(anna) == 0
+
+
+def test_the_receipt_of_a_collection_adds_up_to_what_is_charged(world) -> None:
+    """Balance took a part of the renewal; PayAPI refuses a receipt that differs from the amount."""
+    from billing_api.billing_service.actors import Actor
+    from billing_api.billing_service.commands.grant_goodwill import grant_goodwill
+    from billing_api.billing_service.commands.plan_collection import plan_collection
+    from billing_api.billing_service.models import OutgoingOrder
+    from shared.money import Money
+
+    anna, _ = subscriber(world)
+    grant_goodwill(anna.user_id, Money(9900), actor=Actor("staff", "s"), reason="sorry", now=world.now)
+    world.pass_time(days=31)
+    run(world)
+    plan_collection(now=world.now)
+    (order,) = OutgoingOrder.objects.filter(kind="collection")
+    assert order.body["amount"]["amount"] == 40000
+    assert [line["amount"]["amount"] for line in order.body["receipt"]["lines"]] == [40000]
+
+
+def test_invoices_that_must_wait_hold_up_nobody_behind_them(world, monkeypatch) -> None:
+    from billing_api.billing_service.commands import plan_collection as planning
+    from billing_api.billing_service.models import Invoice
+
+    for _ in range(5):
+        subscriber(world)
+    world.pass_time(days=31)
+    run(world)
+    first = list(
+        Invoice.objects.filter(kind="renewal").order_by("account_id").values_list("id", flat=True)[:2]
+    )
+    monkeypatch.setattr(planning, "BATCH", 2)
+    monkeypatch.setattr(planning, "_charged_lately", lambda invoice, now: invoice.id in first)
+    assert planning.plan_collection(now=world.now).attempts == 3
+    assert planning.plan_collection(now=world.now).attempts == 0

@@ -18,7 +18,7 @@ _HOME: Final = {"catalog": MOVIES, "users": USERS}
 
 
 def database(url: str, alias: str) -> dict[str, Any]:
-    """A ``postgresql://`` address as an entry of DATABASES; the server refuses writes on read-only aliases."""
+    """An address as an entry of DATABASES; on read-only aliases the server refuses writes."""
     parts = urlsplit(url)
     options: dict[str, Any] = {"connect_timeout": 2, "application_name": f"admin-panel/{alias}"}
     if alias in READ_ONLY:

@@ -1,4 +1,4 @@
-"""The command line of AdminPanel: ``python -m admin_panel.manage migrate_all`` and Django's other commands."""
+"""The command line of AdminPanel: ``python -m admin_panel.manage migrate_all`` and the other commands."""
 
 from __future__ import annotations
 

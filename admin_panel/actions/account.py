@@ -2,9 +2,9 @@
 
 Each page first shows a form, then the effect, then does it. The fields, for clients without a browser:
 
-- ``/admin/billing_service/account/<account_id>/adjust-charge/``: ``direction`` (``up`` or ``down``), ``invoice_id``
-  (empty: the account's newest open or paid invoice), ``amount`` in roubles as text (``50.00``), ``reason``,
-  ``token`` (hidden, from the form); the confirmation adds ``confirm=1``.
+- ``/admin/billing_service/account/<account_id>/adjust-charge/``: ``direction`` (``up`` or ``down``),
+  ``invoice_id`` (empty: the newest open or paid invoice), ``amount`` in roubles as text (``50.00``),
+  ``reason``, ``token`` (hidden, from the form); the confirmation adds ``confirm=1``.
 - ``…/assign-discount/``: ``kind`` (``percentage``, ``fixed_amount``, ``fixed_price``, ``free_periods``,
   ``free_days``), ``value`` (percent, roubles or a number, as text), ``duration_kind``, ``duration_count``,
   ``ends_on`` (optional date), ``reason``, ``token``; then ``confirm=1``.

@@ -116,7 +116,7 @@ class StaffAction(ABC):
         return result
 
     def done(self, order: Order) -> bool:
-        """Runs the command once per token, its effect and the token in one transaction; False: done before."""
+        """Runs the command once per token, both in one transaction; False: it was done before."""
         scope = idempotency.Scope(
             caller=f"staff:{order.staff_id}",
             method="POST",

@@ -1,7 +1,7 @@
 """Publishing and retiring: what goes out is shown before it goes.
 
-``/admin/catalog/product/<id>/publish/``, ``…/retire/`` and ``/admin/catalog/collection/<id>/publish/``: ``reason``,
-``token``; then ``confirm=1``. The reason is kept in the row's history.
+``/admin/catalog/product/<id>/publish/``, ``…/retire/`` and ``/admin/catalog/collection/<id>/publish/``:
+``reason``, ``token``; then ``confirm=1``. The reason is kept in the row's history.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from admin_panel.databases import MOVIES
 from admin_panel.sections.formats import money_text, page_url
 from admin_panel.sections.words import word
 
+HISTORY_REASON_LENGTH = 100  # of simple-history's column
+
 
 class CatalogueAction(StaffAction):
     """Its command works in the Movies database; publishing the same state twice changes nothing."""
@@ -33,7 +35,7 @@ class CatalogueAction(StaffAction):
         return None
 
     def done(self, order: Order) -> bool:
-        update_change_reason(self.command(order, preview=False), order.reason)
+        update_change_reason(self.command(order, preview=False), order.reason[:HISTORY_REASON_LENGTH])
         return True
 
 

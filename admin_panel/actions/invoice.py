@@ -1,6 +1,7 @@
 """Actions on an invoice: void it, write it off.
 
-``/admin/billing_service/invoice/<invoice_id>/void/`` and ``…/write-off/``: ``reason``, ``token``; then ``confirm=1``.
+``/admin/billing_service/invoice/<invoice_id>/void/`` and ``…/write-off/``: ``reason``, ``token``; then
+``confirm=1``.
 """
 
 from __future__ import annotations

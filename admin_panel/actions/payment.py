@@ -1,7 +1,7 @@
 """Refund of a payment.
 
-``/admin/billing_service/payment/<payment_id>/refund/``: ``amount`` (empty: all that is left), ``reason``, ``token``;
-then ``confirm=1``.
+``/admin/billing_service/payment/<payment_id>/refund/``: ``amount`` (empty: all that is left), ``reason``,
+``token``; then ``confirm=1``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Creates promo codes, one or a batch.
 
-``/admin/billing_service/promocode/create/``: the fields of a discount (see ``actions.account``) and ``code`` or
-``count``, ``redemption_limit``, ``limit_per_user``, ``first_purchase_only``, ``minimum``,
+``/admin/billing_service/promocode/create/``: the fields of a discount (see ``actions.account``) and ``code``
+or ``count``, ``redemption_limit``, ``limit_per_user``, ``first_purchase_only``, ``minimum``,
 ``exclusive``, ``reason``, ``token``; then ``confirm=1``.
 """
 

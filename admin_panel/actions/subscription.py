@@ -1,6 +1,7 @@
 """Extends a subscription by days.
 
-``/admin/billing_service/subscription/<subscription_id>/extend/``: ``days``, ``reason``, ``token``; then ``confirm=1``.
+``/admin/billing_service/subscription/<subscription_id>/extend/``: ``days``, ``reason``, ``token``; then
+``confirm=1``.
 """
 
 from __future__ import annotations

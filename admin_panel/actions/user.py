@@ -1,6 +1,7 @@
 """What staff do to a user, through UserAPI: block, unblock, end sessions.
 
-``/admin/users/user/<user_id>/block/``, ``…/unblock/``, ``…/end-sessions/``: ``reason``, ``token``; then ``confirm=1``.
+``/admin/users/user/<user_id>/block/``, ``…/unblock/``, ``…/end-sessions/``: ``reason``, ``token``; then
+``confirm=1``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from admin_panel.users.models import User
 
 
 class UserAction(StaffAction):
-    """Translates to one call of UserAPI; its key is the form's token, so a second confirmation changes nothing."""
+    """Translates to one call of UserAPI; the form's token is its key: confirming twice changes nothing."""
 
     form = ActionForm
     order: ClassVar[UserOrder]

@@ -114,7 +114,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 LOGGING_CONFIG = None  # shared.logs configures everything
 
-# --- the way in --------------------------------------------------------------------------------------------------
+# --- the way in ---
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {

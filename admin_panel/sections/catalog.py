@@ -17,7 +17,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from admin_panel.actions.catalogue import PublishCollection, PublishProduct, RetireProduct
 from admin_panel.actions.forms import MoneyField
 from admin_panel.catalog.commands.publish import unknown_grants
-from admin_panel.catalog.models import Collection, Movie, Price, Product
+from admin_panel.catalog.models import Collection, Price, Product
 from admin_panel.sections.base import StaffActions, badge
 from admin_panel.sections.formats import moment_text, money_text
 from admin_panel.settings import clock
@@ -76,8 +76,8 @@ class PriceForm(forms.ModelForm):
     class Meta:
         model = Price
         fields = (
-            "amount", "currency", "interval_unit", "interval_count", "trial_days", "access_days", "is_default",
-            "is_active",
+            "amount", "currency", "interval_unit", "interval_count", "trial_days", "access_days",
+            "is_default", "is_active",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **options: Any) -> None:

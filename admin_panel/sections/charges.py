@@ -33,7 +33,8 @@ class ChargeAdmin(ReadOnlyAdmin):
         ),
     )
     fields = (
-        "what", "holder", "invoice_link", "period", "quantity", "list_price", "discount", "amount", "vat", "issued",
+        "what", "holder", "invoice_link", "period", "quantity", "list_price", "discount", "amount",
+        "vat", "issued",
     )  # fmt: skip
     search_help_text = _("User id, e-mail, number of an invoice")
 

@@ -99,8 +99,8 @@ class _Stopped(RuntimeError):
     pass
 
 
-def failures() -> dict[str, str]:
-    """Runs every command of the actions with a failure at its end; gives how each ended."""
+def failures() -> dict[str, Any]:
+    """Runs every command of the actions with a failure at its end; gives how each ended and what was left."""
     import importlib
     from uuid import UUID
 
@@ -108,8 +108,9 @@ def failures() -> dict[str, str]:
     from billing_api.billing_service.actors import Actor
     from billing_api.billing_service.commands.assign_discount import DiscountTerms
     from shared.money import Money
+    from tests.admin_panel.world import build
 
-    world = json.loads(os.environ["WORLD"])
+    world = build()
     user, paid = UUID(world["user_id"]), UUID(world["paid_invoice_id"])
     terms = DiscountTerms(kind="percentage", value=1000)
     calls: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
@@ -127,6 +128,7 @@ def failures() -> dict[str, str]:
         raise _Stopped
 
     ended = {}
+    before = _counts()
     for name, (arguments, options) in calls.items():
         module = importlib.import_module(f"billing_api.billing_service.commands.{name}")
         keeping, module.record = module.record, stop  # its audit is the last thing a command writes
@@ -139,7 +141,15 @@ def failures() -> dict[str, str]:
             ended[name] = "stopped"
         finally:
             module.record = keeping
-    return ended
+    return {"ended": ended, "before": before, "after": _counts()}
+
+
+def _counts() -> dict[str, int]:
+    """How many rows each billing table has."""
+    from django.apps import apps
+
+    models = apps.get_app_config("billing_service").get_models()
+    return {model.__name__: model._default_manager.using("billing_ro").count() for model in models}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+import re
+import struct
+import time
 from collections.abc import Callable
 
 import pytest
@@ -79,11 +84,36 @@ def test_a_wrong_password_is_refused_and_slowed_down(panel: Panel) -> None:
 
 
 def test_the_second_factor_is_enforced_when_required(panel: Panel) -> None:
-    url = panel.start(ADMIN_REQUIRE_MFA="true")
-    client = StaffClient(url)
-    assert client.log_in("viewer").url.path == "/admin/account/2fa/totp/activate/"
-    for path in ("/admin/", f"{BILLING}/account/", f"{BILLING}/account/{panel.world['account_id']}/change/"):
-        assert client.get(path).url.path == "/admin/account/2fa/totp/activate/", path
+    client = StaffClient(panel.start(ADMIN_REQUIRE_MFA="true"))
+    inside = ("/admin/", f"{BILLING}/account/", f"{BILLING}/account/{panel.world['account_id']}/change/")
+    page = client.log_in("viewer")
+    for path in inside:  # not enrolled yet: enrolling is all there is, after the password once more
+        assert client.get(path).url.path == "/admin/account/reauthenticate/", path
+    page = client.post(page, {"password": "dev-viewer-password", "next": "/admin/account/2fa/totp/activate/"})
+    secret = re.search(r"value=.([A-Z2-7]{32}).", page.text)
+    assert secret, page.text[-1500:]
+    assert "Incorrect code" in client.post(page, {"code": "000000"}).text
+    page = client.get("/admin/account/2fa/totp/activate/")
+    client.post(page, {"code": totp(secret[1])})
+    for path in inside:  # enrolled, but this session has not shown the factor
+        page = client.get(path)
+        assert page.url.path == "/admin/account/2fa/reauthenticate/", path
+    codes = client.get("/admin/account/2fa/recovery-codes/")
+    found = re.findall(r"\b([0-9a-f]{8})\b", codes.text)
+    assert client.post(page, {"code": found[0]}).status_code == 200
+    for path in inside:
+        assert client.get(path).url.path == path
+    again = StaffClient(client.url)
+    assert again.log_in("viewer").url.path == "/admin/account/2fa/authenticate/"
+    assert again.get("/admin/").url.path == "/admin/account/login/"
+
+
+def totp(secret: str) -> str:
+    """The code of this half minute (RFC 6238)."""
+    counter = struct.pack(">Q", int(time.time()) // 30)
+    digest = hmac.new(base64.b32decode(secret), counter, "sha1").digest()
+    start = digest[-1] & 15
+    return f"{(struct.unpack('>I', digest[start : start + 4])[0] & 0x7FFFFFFF) % 1_000_000:06d}"
 
 
 def test_forms_need_their_csrf_token(panel: Panel, clients: Callable[..., StaffClient]) -> None:

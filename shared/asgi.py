@@ -13,17 +13,19 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import correlation, logs, metrics, problem
+from shared import correlation, docs_pages, logs, metrics, problem
 from shared.errors import AppError, Kind
 from shared.health import Health
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_JSON_DEPTH: Final = 32
 _QUIET_PATHS: Final = {"/healthz", "/readyz", "/metrics"}
-_SAFE_HEADERS: Final = [
+SAFE_HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 ]
 
 log = logs.logger(__name__)
@@ -52,7 +54,7 @@ class Edge:
                 message["headers"] = [
                     *message["headers"],
                     (b"x-correlation-id", correlation_id.encode()),
-                    *((name, value) for name, value in _SAFE_HEADERS if name not in present),
+                    *((name, value) for name, value in SAFE_HEADERS if name not in present),
                     *(() if b"cache-control" in present else ((b"cache-control", b"no-store"),)),
                 ]
             await send(message)
@@ -188,6 +190,22 @@ def add_health(app: FastAPI, health: Health) -> None:
     async def show_metrics() -> Response:
         body, content_type = metrics.exposition()
         return Response(body, media_type=content_type)
+
+
+def add_docs(app: FastAPI) -> None:
+    """``/docs`` with assets of our own; build the app with ``docs_url=None, redoc_url=None``."""
+
+    @app.get("/docs", include_in_schema=False)
+    async def show_docs() -> Response:
+        served = docs_pages.page(app.title)
+        return Response(served.body, headers=dict(served.headers))
+
+    @app.get("/docs/assets/{name}", include_in_schema=False)
+    async def show_docs_asset(name: str, request: Request) -> Response:
+        served = docs_pages.asset(name, request.headers.get("accept-encoding", ""))
+        if served is None:
+            raise HTTPException(404)
+        return Response(served.body, headers=dict(served.headers))
 
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from shared import correlation
+from shared import correlation, tracing
 
 _SECRET_NAMES: Final = re.compile(
     r"password|secret|token|cryptogram|authorization|cookie|e_?mail|phone|card_number|pan$|cvv|full_name|pares",
@@ -42,6 +42,8 @@ def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[s
 
 def _add_correlation(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event.setdefault("correlation_id", correlation.current())
+    if (trace_id := tracing.trace_id()) is not None:
+        event.setdefault("trace_id", trace_id)
     return event
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 
-from shared import correlation
+from shared import correlation, tracing
 from shared.errors import AppError, Kind, unavailable
 from shared.problem import STATUS_OF_KIND
 
@@ -99,12 +99,13 @@ class ServiceClient:
         params: Mapping[str, str | int] | None = None,
         idempotency_key: UUID | str | None = None,
     ) -> dict[str, Any]:
-        try:
-            response = await self._http.request(
-                method, path, json=json, params=params, headers=_headers(self._token, idempotency_key)
-            )
-        except httpx.HTTPError as error:
-            raise NoAnswer(self.service, type(error).__name__) from error
+        headers = _headers(self._token, idempotency_key)
+        with tracing.calling(self.service, method, headers) as span:
+            try:
+                response = await self._http.request(method, path, json=json, params=params, headers=headers)
+            except httpx.HTTPError as error:
+                raise NoAnswer(self.service, type(error).__name__) from error
+            tracing.answered(span, response.status_code)
         return _answer(self.service, response)
 
     async def aclose(self) -> None:
@@ -142,12 +143,13 @@ class SyncServiceClient:
         params: Mapping[str, str | int] | None = None,
         idempotency_key: UUID | str | None = None,
     ) -> dict[str, Any]:
-        try:
-            response = self._http.request(
-                method, path, json=json, params=params, headers=_headers(self._token, idempotency_key)
-            )
-        except httpx.HTTPError as error:
-            raise NoAnswer(self.service, type(error).__name__) from error
+        headers = _headers(self._token, idempotency_key)
+        with tracing.calling(self.service, method, headers) as span:
+            try:
+                response = self._http.request(method, path, json=json, params=params, headers=headers)
+            except httpx.HTTPError as error:
+                raise NoAnswer(self.service, type(error).__name__) from error
+            tracing.answered(span, response.status_code)
         return _answer(self.service, response)
 
     def close(self) -> None:

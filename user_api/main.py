@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
-from fastapi.openapi.docs import get_swagger_ui_html
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared import asgi, logs
 from shared.clock import Clock
 from shared.errors import unavailable
+from user_api.access_route import AccessRoute
 from user_api.api import DEVELOPMENT_ROUTERS, ROUTERS
 from user_api.readiness import make_health
 from user_api.resources import open_resources
@@ -30,11 +30,6 @@ async def on_database_away(request: Request, error: Exception) -> Response:
     return await asgi.on_app_error(
         request, unavailable("database-unavailable", "The service cannot reach its data just now.", 2)
     )
-
-
-async def show_docs() -> Response:
-    """The API reference; the address of the schema is relative, so it also works behind the gateway."""
-    return get_swagger_ui_html(openapi_url="openapi.json", title="UserAPI")
 
 
 def create_app(settings: Settings | None = None, clock: Clock | None = None) -> FastAPI:
@@ -64,8 +59,9 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     app.state.resources = resources
     for router in (*ROUTERS, *(() if settings.is_production else DEVELOPMENT_ROUTERS)):
         app.include_router(router)
-    app.add_api_route("/docs", show_docs, include_in_schema=False)
+    asgi.add_docs(app)
     for foreign in DATABASE_AWAY:
         app.add_exception_handler(foreign, on_database_away)
     asgi.install(app, make_health(resources))
+    app.add_middleware(AccessRoute)  # outermost: before the edge, whose work it does for its one route
     return app

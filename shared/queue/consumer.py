@@ -12,7 +12,7 @@ import asyncpg
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from pydantic import ValidationError
 
-from shared import correlation, logs, metrics
+from shared import correlation, logs, metrics, tracing
 from shared.clock import Clock
 from shared.errors import AppError, Kind
 from shared.ids import new_id
@@ -177,8 +177,9 @@ class _Session:
         queue = self._consumer.queue
         with correlation.correlated(envelope.correlationid, str(envelope.id)):
             try:
-                async with asyncio.timeout(HANDLER_SECONDS):
-                    await self._consumer.handle(envelope)
+                with tracing.consuming(queue, envelope.type, str(envelope.id), envelope.traceparent):
+                    async with asyncio.timeout(HANDLER_SECONDS):
+                        await self._consumer.handle(envelope)
             except Exception as error:  # the outcome of any failure is decided below
                 metrics.EVENTS_CONSUMED.labels(queue, envelope.type, "failed").inc()
                 await self._failed(message, envelope, error)

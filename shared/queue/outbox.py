@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from shared import correlation
+from shared import correlation, tracing
 from shared.ids import new_id
 from shared.queue.messages.base import Envelope, EventState, schema_uri, state_type
 from shared.tables import for_psycopg2
@@ -48,6 +48,7 @@ def build_envelope(
         aggregatesequence=sequence,
         correlationid=correlation.current(),
         causationid=correlation.causation(),
+        traceparent=tracing.traceparent(),
         data=state.model_dump(mode="json"),
     )
 
@@ -74,9 +75,10 @@ async def add_async(
     """
     from sqlalchemy import text
 
-    found = await session.execute(text(NEXT_SEQUENCE_SQL), _sequence_parameters(state, aggregate_id))
-    envelope = build_envelope(source, event_type, aggregate_id, int(found.scalar_one()), state, now)
-    await session.execute(text(INSERT_SQL), _row(envelope, state, now))
+    with tracing.creating(event_type):
+        found = await session.execute(text(NEXT_SEQUENCE_SQL), _sequence_parameters(state, aggregate_id))
+        envelope = build_envelope(source, event_type, aggregate_id, int(found.scalar_one()), state, now)
+        await session.execute(text(INSERT_SQL), _row(envelope, state, now))
     return envelope
 
 
@@ -84,7 +86,8 @@ def add_sync(
     cursor: Any, source: str, event_type: str, aggregate_id: UUID, state: EventState, now: datetime
 ) -> Envelope:
     """The same on a psycopg2 cursor (Django) inside a transaction."""
-    cursor.execute(for_psycopg2(NEXT_SEQUENCE_SQL), _sequence_parameters(state, aggregate_id))
-    envelope = build_envelope(source, event_type, aggregate_id, int(cursor.fetchone()[0]), state, now)
-    cursor.execute(for_psycopg2(INSERT_SQL), _row(envelope, state, now))
+    with tracing.creating(event_type):
+        cursor.execute(for_psycopg2(NEXT_SEQUENCE_SQL), _sequence_parameters(state, aggregate_id))
+        envelope = build_envelope(source, event_type, aggregate_id, int(cursor.fetchone()[0]), state, now)
+        cursor.execute(for_psycopg2(INSERT_SQL), _row(envelope, state, now))
     return envelope

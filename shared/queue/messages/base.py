@@ -51,13 +51,15 @@ class Envelope(BaseModel):
     aggregatesequence: int = Field(ge=1)
     correlationid: str
     causationid: str | None = None
+    traceparent: str | None = Field(default=None, description="W3C trace context, when traces are recorded")
     data: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """The structured JSON form; absent optional attributes are left out, as CloudEvents asks."""
         body = self.model_dump(mode="json")
-        if self.causationid is None:
-            del body["causationid"]
+        for optional in ("causationid", "traceparent"):
+            if body[optional] is None:
+                del body[optional]
         return body
 
 

@@ -152,7 +152,7 @@ class StaffAction(ABC):
             subject_id=subject_id,
             values=values,
             reason=form.cleaned_data["reason"],
-            staff_id=int(request.user.pk),
+            staff_id=int(request.user.pk or 0),
             staff_name=request.user.get_username(),
             key=form.cleaned_data["token"],
             now=clock().now(),

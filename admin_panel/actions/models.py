@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 from django.db import models
 
@@ -29,4 +29,4 @@ class StaffAction(models.Model):
     class Meta:
         managed = False
         default_permissions = ()
-        permissions: ClassVar[list[tuple[str, str]]] = list(ACTIONS.items())
+        permissions = tuple(ACTIONS.items())

@@ -27,7 +27,8 @@ def _history(**options: object) -> HistoricalRecords:
 def _staff_of(historical_instance: models.Model) -> object | None:
     from django.contrib.auth import get_user_model
 
-    return get_user_model().objects.filter(pk=getattr(historical_instance, "history_user_id", None)).first()
+    staff_id: int | None = getattr(historical_instance, "history_user_id", None)
+    return None if staff_id is None else get_user_model().objects.filter(pk=staff_id).first()
 
 
 def _set_staff(historical_instance: models.Model, user: models.Model | None) -> None:

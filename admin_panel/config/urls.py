@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from allauth.account import views as account_views
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from admin_panel import health
 
 # Of allauth's pages only those staff need: nobody signs up, and no e-mail is sent.
-account_patterns = [
+account_patterns: list[URLPattern | URLResolver] = [
     path("login/", account_views.login, name="account_login"),
     path("logout/", account_views.logout, name="account_logout"),
     path("inactive/", account_views.account_inactive, name="account_inactive"),

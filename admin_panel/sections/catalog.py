@@ -68,7 +68,7 @@ class CollectionAdmin(CatalogAdmin):
         return row.movies.count()
 
 
-class PriceForm(forms.ModelForm):
+class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A price with its amount in roubles as text."""
 
     amount = MoneyField(label=_("amount"))
@@ -97,7 +97,7 @@ class PriceInline(TabularInline):
     can_delete = False
 
 
-class ProductForm(forms.ModelForm):
+class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A product; its grants one a row."""
 
     grants = forms.CharField(

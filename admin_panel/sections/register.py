@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
+from django.db.models import Model
 
 from admin_panel.catalog.models import Collection, Movie, Product
 from admin_panel.sections import names  # noqa: F401 - it names the models
@@ -21,7 +24,7 @@ from admin_panel.sections.users import UserAdmin
 from admin_panel.users.models import User as Customer
 from billing_api.billing_service import models as billing
 
-PAGES = {
+PAGES: dict[type[Model], Any] = {
     billing.Account: AccountAdmin,
     billing.InvoiceLine: ChargeAdmin,
     billing.Invoice: InvoiceAdmin,

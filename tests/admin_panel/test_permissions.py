@@ -90,11 +90,12 @@ def test_the_second_factor_is_enforced_when_required(panel: Panel) -> None:
     for path in inside:  # not enrolled yet: enrolling is all there is, after the password once more
         assert client.get(path).url.path == "/admin/account/reauthenticate/", path
     page = client.post(page, {"password": "dev-viewer-password", "next": "/admin/account/2fa/totp/activate/"})
-    secret = re.search(r"value=.([A-Z2-7]{32}).", page.text)
-    assert secret, page.text[-1500:]
     assert "Incorrect code" in client.post(page, {"code": "000000"}).text
     page = client.get("/admin/account/2fa/totp/activate/")
-    client.post(page, {"code": totp(secret[1])})
+    secret = re.search(r"value=.([A-Z2-7]{32}).", page.text)
+    assert secret, page.text[-1500:]
+    done = client.post(page, {"code": totp(secret[1])})
+    assert done.url.path != page.url.path, done.text[-3000:]
     for path in inside:  # enrolled, but this session has not shown the factor
         page = client.get(path)
         assert page.url.path == "/admin/account/2fa/reauthenticate/", path

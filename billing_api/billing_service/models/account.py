@@ -60,6 +60,7 @@ class AccountBalance(BillingModel):
     currency = currency_field()
     balance_minor = minor_field(default=0)
     entry_count = models.BigIntegerField(default=0)
+    chain_head = models.CharField(max_length=64, blank=True, default="", db_default="")  # of the last entry
 
     class Meta(BillingModel.Meta):
         db_table = "account_balance"

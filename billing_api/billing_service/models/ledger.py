@@ -41,7 +41,8 @@ class LedgerEntry(BillingModel):
     """One leg: debit positive, credit negative, minor units.
 
     ``account`` is the personal account the posting belongs to, ``ledger_account`` the account of the chart.
-    ``position`` counts the entries of the ``customer`` account from 1; 0 on the others.
+    ``position`` counts the entries of the ``customer`` account from 1; 0 on the others. ``chain_hash``: see
+    ledger_chain.py; the firm's own accounts have neither a chain nor a stored balance.
     """
 
     id = id_field()
@@ -51,6 +52,7 @@ class LedgerEntry(BillingModel):
     amount_minor = minor_field()
     currency = currency_field()
     position = models.BigIntegerField(default=0)
+    chain_hash = models.CharField(max_length=64, null=True)
     posted_at = models.DateTimeField()
 
     class Meta(BillingModel.Meta):
@@ -61,6 +63,11 @@ class LedgerEntry(BillingModel):
                 fields=["account", "currency", "position"],
                 condition=Q(ledger_account="customer"),
                 name="ledger_entry_customer_position",
+            ),
+            models.CheckConstraint(
+                condition=Q(ledger_account="customer", chain_hash__isnull=False, position__gt=0)
+                | Q(~Q(ledger_account="customer"), chain_hash__isnull=True, position=0),
+                name="ledger_entry_chained",
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [

@@ -20,17 +20,25 @@ TRANSACTION = (
 )
 ENTRY = (
     "INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency,"
-    " position, posted_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+    " position, posted_at, chain_hash) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 
 
 def post(cursor, now: datetime, legs: list[tuple[str, int, str]]) -> str:
-    account, transaction = str(uuid4()), str(uuid4())
-    cursor.execute(ACCOUNT, (account, str(uuid4()), now, now))
-    cursor.execute(TRANSACTION, (transaction, account, str(uuid4()), now))
-    for position, (name, amount, currency) in enumerate(legs, start=1):
-        cursor.execute(ENTRY, (str(uuid4()), account, transaction, name, amount, currency, position, now))
-    return transaction
+    from billing_api.billing_service.ledger_chain import GENESIS, Link, chain_hash
+
+    account, transaction, source = uuid4(), uuid4(), uuid4()
+    cursor.execute(ACCOUNT, (str(account), str(uuid4()), now, now))
+    cursor.execute(TRANSACTION, (str(transaction), str(account), str(source), now))
+    for name, amount, currency in legs:
+        entry, position, made = uuid4(), 0, None
+        if name == "customer":
+            position = 1
+            link = Link(entry, account, currency, position, amount, transaction, "payment", source, None, now)
+            made = chain_hash(GENESIS, link, [(leg[0], leg[2], leg[1]) for leg in legs])
+        values = (str(entry), str(account), str(transaction), name, amount, currency, position, now, made)
+        cursor.execute(ENTRY, values)
+    return str(transaction)
 
 
 BALANCED = [("customer", -49900, "RUB"), ("provider_clearing", 49900, "RUB")]

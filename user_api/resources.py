@@ -23,6 +23,7 @@ from user_api.user_service.access_tokens import AccessTokens
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.database import Sessions, make_sessions, open_engine
 from user_api.user_service.passwords import Passwords
+from user_api.verified_tokens import VerifiedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Resources:
     address_throttle: AddressThrottle
     passwords: Passwords
     access_tokens: AccessTokens
-    end_users: EndUserVerifier
+    end_users: VerifiedTokens
     services: ServiceVerifier
     pay_api: PayApi
     billing_api: BillingApi
@@ -47,6 +48,7 @@ class Resources:
     rights: RightsCache
 
     async def close(self) -> None:
+        await self.rights.close()
         await self.pay_api.aclose()
         await self.billing_api.aclose()
         await self.cache_redis.aclose()
@@ -76,7 +78,9 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
         address_throttle=AddressThrottle(session_redis),
         passwords=Passwords(),
         access_tokens=tokens,
-        end_users=EndUserVerifier("user-api", tokens.public_key, clock),
+        end_users=VerifiedTokens(
+            EndUserVerifier("user-api", tokens.public_key, clock), tokens.public_key, clock
+        ),
         services=ServiceVerifier(settings.accepted_credentials),
         pay_api=pay_api,
         billing_api=billing_api,

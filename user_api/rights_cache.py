@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,9 +20,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from shared import logs
+from shared.auth import EndUser
 from shared.clock import Clock
 from shared.errors import AppError, unavailable
 from user_api.cache import RightsKeys
+from user_api.gathered_reads import GatheredReads
 from user_api.user_service.access import Decision, Right, decide
 from user_api.user_service.access_tokens import LIFETIME_SECONDS
 from user_api.user_service.commerce_models import CatalogCollection
@@ -29,6 +32,10 @@ from user_api.user_service.commerce_models import CatalogCollection
 REDIS_SECONDS: Final = 0.05
 FAILURES_TO_OPEN: Final = 3
 OPEN_SECONDS: Final = 1.0
+DATABASE_SECONDS: Final = 2.0
+STORABLE_SECONDS: Final = 5.0  # older than that, what was loaded is used and not stored
+RETRY_SECONDS: Final = 0.25
+MOST_UNPACKED: Final = 20_000
 
 log = logs.logger(__name__)
 
@@ -87,7 +94,10 @@ def _unpacked(value: Mapping[str, Any]) -> UserRights:
 
 
 class Breaker:
-    """After some failures in a row Redis is left alone for a moment: nobody waits for what is down."""
+    """After some failures in a row Redis is left alone for a moment: nobody waits for what is down.
+
+    When the moment is over one call tries; the rest go by until it has come back.
+    """
 
     def __init__(self) -> None:
         self._failures = 0
@@ -97,8 +107,17 @@ class Breaker:
     def is_open(self) -> bool:
         return time.monotonic() < self._open_until
 
+    def allows(self) -> bool:
+        """Whether this call may go to Redis; tell its outcome afterwards."""
+        if self.is_open:
+            return False
+        if self._failures >= FAILURES_TO_OPEN:
+            self._open_until = time.monotonic() + OPEN_SECONDS  # this call is the one that tries
+        return True
+
     def succeeded(self) -> None:
         self._failures = 0
+        self._open_until = 0.0
 
     def failed(self) -> None:
         self._failures += 1
@@ -115,6 +134,9 @@ class RightsCache:
         self._clock = clock
         self._breaker = Breaker()
         self._loads: dict[UUID, asyncio.Task[tuple[UserRights, int]]] = {}
+        self._reads = GatheredReads(self._mget)
+        self._unpacked: dict[str, tuple[str, UserRights]] = {}
+        self._owed: dict[UUID, asyncio.Task[None]] = {}
         self._store = redis.register_script(RightsKeys.STORE_IF_NOT_OLDER)
         self._raise_version = redis.register_script(RightsKeys.RAISE_CATALOG_VERSION)
         self._collections_of: Mapping[str, Sequence[str]] = {}
@@ -145,40 +167,74 @@ class RightsCache:
     async def refresh(self, user_ids: Sequence[UUID]) -> None:
         """Puts what is committed now into Redis, so that a change is seen at once.
 
-        Redis being away is no failure: entries live 60 s at most.
+        Redis being away is no failure: entries live 60 s at most, and until then the write is tried again.
         """
         for user_id in user_ids:
             loaded, _ = await self._load(user_id)
-            await self._remember(user_id, loaded)
+            if not await self._remember(user_id, loaded) and user_id not in self._owed:
+                task = self._owed[user_id] = asyncio.create_task(self._refresh_later(user_id))
+                task.add_done_callback(partial(self._paid, user_id))
+
+    def _paid(self, user_id: UUID, _: asyncio.Task[None]) -> None:
+        self._owed.pop(user_id, None)
+
+    async def _refresh_later(self, user_id: UUID) -> None:
+        """Without this a revocation that fell into a hiccup of Redis would be seen up to 60 s late."""
+        deadline = time.monotonic() + RightsKeys.TTL_SECONDS
+        while time.monotonic() < deadline:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                loaded, _ = await self._load(user_id)
+            except AppError:
+                continue
+            if await self._remember(user_id, loaded):
+                return
+
+    async def close(self) -> None:
+        """Lets go of writes still owed; the entries they were for end by themselves."""
+        for task in list(self._owed.values()):
+            task.cancel()
 
     async def announce_catalog(self, version: int) -> None:
         """Tells every process that the film map has moved."""
-        await self._attempt(
-            self._raise_version([RightsKeys.CATALOG_VERSION], [version, RightsKeys.TTL_SECONDS])
-        )
+        arguments = [version, RightsKeys.TTL_SECONDS]
+        await self._attempt(lambda: self._raise_version([RightsKeys.CATALOG_VERSION], arguments))
 
     async def _cached(self, user_ids: Sequence[UUID]) -> tuple[dict[UUID, UserRights], int | None]:
-        keys = [*(RightsKeys.of_user(user_id) for user_id in user_ids), RightsKeys.CATALOG_VERSION]
-        values = await self._attempt(self._redis.mget(keys))
+        keys = [RightsKeys.of_user(user_id) for user_id in user_ids]
+        values = await self._reads.get([*keys, RightsKeys.CATALOG_VERSION])
         if values is None:
             return {}, None
-        *entries, version = values
-        found = {
-            user_id: _unpacked(json.loads(entry))
-            for user_id, entry in zip(user_ids, entries, strict=True)
-            if entry is not None
-        }
+        found = {}
+        for user_id, key in zip(user_ids, keys, strict=True):
+            entry = values[key]
+            if entry is not None:
+                found[user_id] = self._unpack(key, entry)
+        version = values[RightsKeys.CATALOG_VERSION]
         return found, int(version) if version is not None else None
 
-    async def _attempt(self, call: Awaitable[Any]) -> Any:
+    async def _mget(self, keys: list[str]) -> list[str | None] | None:
+        values: list[str | None] | None = await self._attempt(lambda: self._redis.mget(keys))
+        return values
+
+    def _unpack(self, key: str, entry: str) -> UserRights:
+        """Redis is asked every time; only an unchanged text is not parsed again."""
+        known = self._unpacked.get(key)
+        if known is not None and known[0] == entry:
+            return known[1]
+        held = _unpacked(json.loads(entry))
+        if len(self._unpacked) >= MOST_UNPACKED:
+            self._unpacked.clear()
+        self._unpacked[key] = entry, held
+        return held
+
+    async def _attempt(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """Redis within its budget; None when it is away or too slow."""
-        if self._breaker.is_open:
-            if asyncio.iscoroutine(call):
-                call.close()
+        if not self._breaker.allows():
             return None
         try:
             async with asyncio.timeout(REDIS_SECONDS):
-                result = await call
+                result = await call()
         except (RedisError, OSError, TimeoutError) as error:
             self._breaker.failed()
             log.warning("cache-bypassed", error=type(error).__name__)
@@ -195,24 +251,28 @@ class RightsCache:
         return await asyncio.shield(task)
 
     async def _load_and_remember(self, user_id: UUID) -> tuple[UserRights, int]:
+        began = time.monotonic()
         loaded, catalog_version = await self._load(user_id)
-        await self._remember(user_id, loaded)
-        await self.announce_catalog(catalog_version)
+        if time.monotonic() - began < STORABLE_SECONDS:  # a newer entry may have come and gone meanwhile
+            await self._remember(user_id, loaded)
+            await self.announce_catalog(catalog_version)
         return loaded, catalog_version
 
     async def _load(self, user_id: UUID) -> tuple[UserRights, int]:
         ended_after = self._clock.now() - timedelta(seconds=LIFETIME_SECONDS + 30)
         try:
-            async with self._sessions() as session:
+            async with asyncio.timeout(DATABASE_SECONDS), self._sessions() as session:
                 parameters = {"user_id": user_id, "ended_after": ended_after}
                 row = (await session.execute(_LOAD, parameters)).mappings().one()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise _unknown() from error
         return _unpacked(dict(row)), int(row["catalog_version"])
 
-    async def _remember(self, user_id: UUID, loaded: UserRights) -> None:
+    async def _remember(self, user_id: UUID, loaded: UserRights) -> bool:
+        """Whether Redis now holds this state or a newer one."""
         arguments: list[str | int] = [loaded.version, loaded.packed(), RightsKeys.TTL_SECONDS]
-        await self._attempt(self._store([RightsKeys.of_user(user_id)], arguments))
+        stored = await self._attempt(lambda: self._store([RightsKeys.of_user(user_id)], arguments))
+        return stored is not None
 
     async def _reload_catalog(self) -> None:
         async with self._catalog_lock:
@@ -232,6 +292,11 @@ class RightsCache:
                     films.setdefault(f"movie:{movie_id}", []).append(f"collection:{slug}")
             self._collections_of = films
             self._catalog_version = int(version or 0)
+
+
+def holds(held: UserRights, user: EndUser) -> bool:
+    """Whether a verified token's session still stands: the user's current epoch, the family not ended."""
+    return held.epoch == user.epoch and str(user.family_id) not in held.ended_families
 
 
 def _unknown() -> AppError:

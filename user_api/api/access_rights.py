@@ -12,7 +12,7 @@ from shared.asgi import problem_responses
 from shared.auth import bearer
 from shared.errors import invalid, unauthenticated
 from user_api.api.deps import AppResources
-from user_api.rights_cache import UserRights
+from user_api.rights_cache import UserRights, holds
 from user_api.user_service.access import RESOURCE
 
 router = APIRouter(prefix="/v1/me/access-rights", tags=["access rights"], responses=problem_responses(401))
@@ -57,7 +57,7 @@ async def get_own_rights(
     """Verifies the token and its session, and gives the owner's rights: all from one read of the cache."""
     user = resources.end_users.verify(bearer(authorization))
     held = (await resources.rights.read([user.user_id]))[user.user_id]
-    if held.epoch != user.epoch or str(user.family_id) in held.ended_families:
+    if not holds(held, user):
         raise unauthenticated("session-ended", "This session has been ended. Sign in again.")
     return held
 
@@ -75,6 +75,9 @@ async def list_access_rights(resources: AppResources, held: OwnRights) -> Access
 async def get_access_right(
     resource: Annotated[str, Path(max_length=100)], resources: AppResources, held: OwnRights
 ) -> AccessView:
-    """Whether one resource is granted now: a film also through any collection that holds it."""
+    """Whether one resource is granted now: a film also through any collection that holds it.
+
+    A plain yes or no is answered before it comes here, by ``user_api/access_route.py``.
+    """
     decision = resources.rights.decide(held, check_resource(resource))
     return AccessView(resource=resource, granted=decision.granted, until=decision.until)

@@ -12,7 +12,7 @@ from user_api.user_service.access import RESOURCE, Purchase, Right, compare, dec
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
-FILM = f"movie:{uuid4()}"
+FILM = "movie:0198c0de-0000-7000-8000-00000000f11d"
 
 
 def test_an_end_is_exclusive() -> None:

@@ -55,7 +55,8 @@ class Router:
         return _HOME.get(model._meta.app_label, ADMIN)
 
     def allow_relation(self, first: Any, second: Any, **hints: Any) -> bool:
-        return self.db_for_write(type(first)) == self.db_for_write(type(second))
+        # Instances, not their types: request.user is a lazy object around one.
+        return self.db_for_write(first) == self.db_for_write(second)
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
         if app_label in ("billing_service", "users"):

@@ -136,6 +136,7 @@ ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
 ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "20/m/ip,5/5m/key", "reauthenticate": "10/m/user"}
 ALLAUTH_TRUSTED_PROXY_COUNT = 1  # the gateway, which overwrites X-Forwarded-For
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "admin_panel.staff.adapter.SecondFactorAdapter"
 MFA_TOTP_ISSUER = "Cinema AdminPanel"
 
 _secure = _own.public_url.startswith("https://")

@@ -29,7 +29,7 @@ from billing_api.billing_service.models import Account
 def account_link(user: Any) -> Any:
     """The personal account of a user, once there is one."""
     account = Account.objects.using(BILLING_PAGES).filter(user_id=user.pk).first()
-    return link("billing_service_account", account.pk, _("open")) if account else "—"
+    return link("billing_service_account", account.pk, _("To the personal account")) if account else "—"
 
 
 class UserAdmin(ReadOnlyAdmin):

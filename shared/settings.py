@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared import failpoints
 from shared.clock import Clock, SuiteClock, SystemClock
 
 # Marks of development defaults: production refuses any secret that contains one of them.
@@ -87,9 +88,11 @@ class SuiteSettings(BaseSettings):
         return SystemClock()
 
     def refuse_unsafe(self) -> None:
-        """In production, stops the process on a default secret or the adjustable clock."""
+        """In production, stops the process on a default secret, the adjustable clock or a fail point."""
         if not self.is_production:
             return
+        if failpoints.configured():
+            raise ConfigurationRefused(failpoints.SETTING, "fail points are for tests")
         if self.clock_redis_url:
             raise ConfigurationRefused("CLOCK_REDIS_URL", "the adjustable clock is not for production")
         for name, field in type(self).model_fields.items():

@@ -76,19 +76,32 @@ async def declare_topology(connection: AbstractConnection) -> None:
     await channel.close()
 
 
+class Presence:
+    """Asks whether everything that must be bound to some exchanges exists, on a channel kept meanwhile."""
+
+    def __init__(self, connection: AbstractConnection, exchanges: list[str]) -> None:
+        self._connection = connection
+        self._names = [name for exchange in exchanges for name in topology.bound_to(exchange)]
+        self._channel: AbstractChannel | None = None
+
+    async def missing(self) -> list[str]:
+        """Queues and streams that should be there and are not; raises when the broker does not answer."""
+        missing = []
+        async with asyncio.timeout(CONFIRM_TIMEOUT_SECONDS):
+            for name in self._names:
+                if self._channel is None:
+                    self._channel = await self._connection.channel()
+                try:
+                    await self._channel.declare_queue(name, passive=True)
+                except ChannelClosed:
+                    missing.append(name)
+                    self._channel = None  # 404 closes the channel
+        return missing
+
+
 async def missing_queues(connection: AbstractConnection, exchanges: list[str]) -> list[str]:
     """Queues and streams that should be bound to these exchanges and do not exist."""
-    missing = []
-    for exchange in exchanges:
-        for name in topology.bound_to(exchange):
-            channel = await connection.channel()
-            try:
-                await channel.declare_queue(name, passive=True)
-            except ChannelClosed:
-                missing.append(name)  # 404 closes the channel, hence one channel a question
-                continue
-            await channel.close()
-    return missing
+    return await Presence(connection, exchanges).missing()
 
 
 class Publisher:

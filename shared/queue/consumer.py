@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
@@ -14,47 +17,32 @@ from pydantic import ValidationError
 
 from shared import correlation, logs, metrics, tracing
 from shared.clock import Clock
-from shared.errors import AppError, Kind
-from shared.ids import new_id
-from shared.queue import broker, inbox, topology
+from shared.failpoints import failpoint
+from shared.queue import broker, inbox
 from shared.queue.messages.base import Envelope, UnknownEvent, parse, state_of
+from shared.queue.outages import is_database_away, is_outage
+from shared.queue.parking import Parking
 
 MAX_ATTEMPTS: Final = 5
 HANDLER_SECONDS: Final = 30
 PREFETCH: Final = 64
 LANES: Final = 8
+OUTAGE_DELAY_SECONDS: Final = 2.0
+# A database that is away for longer than this: the messages go back and wait in the broker, once.
+OUTAGE_PATIENCE_SECONDS: Final = 60.0
+# Something else that a handler calls "unavailable" for longer than this counts as the message's own failure.
+UNAVAILABLE_PATIENCE_SECONDS: Final = 900.0
+PARK_AGAIN_SECONDS: Final = 10.0
+_STEADY_SECONDS: Final = 10.0
 
 log = logs.logger(__name__)
 Handler = Callable[[Envelope], Awaitable[None]]
-
-_OUTAGES: Final = {
-    "ConnectionDoesNotExistError",
-    "ConnectionFailureError",
-    "CannotConnectNowError",
-    "AdminShutdownError",
-    "TooManyConnectionsError",
-    "InterfaceError",
-    "OperationalError",
-    "ConnectionRefusedError",
-    "ConnectionResetError",
-    "gaierror",
-}
+_DATABASE_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _NAMED: Final = re.compile(r":([a-z_]+)")
 
 
-def is_outage(error: BaseException) -> bool:
-    """Whether the handler's own database or network is away: no fault of the message, so no try is spent."""
-    if isinstance(error, AppError):
-        return error.kind is Kind.UNAVAILABLE
-    chain: list[BaseException] = []
-    seen: BaseException | None = error
-    while seen is not None and seen not in chain:
-        chain.append(seen)
-        seen = seen.__cause__ or seen.__context__
-    # psycopg2 and Django use OperationalError for lock and statement time-outs too; those carry an SQLSTATE.
-    if any(getattr(link, "pgcode", None) for link in chain):
-        return False
-    return any(type(link).__name__ in _OUTAGES for link in chain)
+class DatabaseAway(Exception):
+    """The consumer's database has not answered for a while: nothing is consumed until it does."""
 
 
 def _positional(sql: str, names: list[str]) -> str:
@@ -73,25 +61,43 @@ class Consumer:
     handle: Handler
     max_attempts: int = MAX_ATTEMPTS
     first_delay_seconds: float = 0.5
+    outage_patience_seconds: float = OUTAGE_PATIENCE_SECONDS
+    park_again_seconds: float = PARK_AGAIN_SECONDS
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop``; then finishes what it has begun. Reconnects by itself."""
-        delay = 0.2
+        delay, loop = 0.2, asyncio.get_running_loop()
         while not stop.is_set():
+            await self._until_database_answers(stop)
+            began_at = loop.time()
             try:
                 async with broker.connected(self.amqp_url, self.queue) as connection:
-                    delay = 0.2
                     await _Session(self, connection).run(stop)
-            except (*broker.BROKER_ERRORS, broker.NotDelivered) as error:
+            except (*broker.BROKER_ERRORS, broker.NotDelivered, DatabaseAway) as error:
                 log.warning("consumer-interrupted", queue=self.queue, error=type(error).__name__)
+                delay = 0.2 if loop.time() - began_at > _STEADY_SECONDS else min(delay * 2, 5.0)
+                await _sleep(stop, delay)
+
+    async def _until_database_answers(self, stop: asyncio.Event) -> None:
+        # Every return of a message counts towards the broker's delivery limit: none is taken in vain.
+        delay = 0.5
+        while not stop.is_set():
+            try:
+                await self._execute("SELECT 1", {})
+            except _DATABASE_ERRORS as error:
+                log.error("consumer-waits-for-database", queue=self.queue, error=type(error).__name__)
                 await _sleep(stop, delay)
                 delay = min(delay * 2, 5.0)
+            else:
+                return
 
     async def record_failure(self, envelope: Envelope, error: str) -> int:
-        """Counts a failed try in the inbox, in a transaction of its own; gives the number so far."""
+        """Counts a failed try in the inbox, in a transaction of its own; gives the number so far.
+
+        0 when there is nothing to count on: the event took effect and the handler failed after it.
+        """
         given = inbox.parameters(self.queue, envelope, self.clock.now()) | {"error": error}
-        attempts = await self._execute(inbox.FAILED_SQL, given)
-        return int(attempts or 1)
+        return int(await self._execute(inbox.FAILED_SQL, given) or 0)
 
     async def record_parked(self, envelope: Envelope) -> None:
         await self._execute(inbox.PARKED_SQL, inbox.parameters(self.queue, envelope, self.clock.now()))
@@ -114,19 +120,23 @@ class _Session:
         self._lanes: list[asyncio.Queue[tuple[AbstractIncomingMessage, Envelope]]] = [
             asyncio.Queue() for _ in range(LANES)
         ]
-        self._retries: set[asyncio.Task[None]] = set()
-        self._publisher: broker.Publisher | None = None
+        self._waiting: set[asyncio.Task[None]] = set()  # bounded by the prefetch
+        self._tries: Counter[UUID] = Counter()
+        self._unavailable_since: dict[UUID, float] = {}
+        self._database_away_since: float | None = None
+        self._parking = Parking(consumer.amqp_url, consumer.queue, consumer.clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         workers = [asyncio.create_task(self._work(lane)) for lane in self._lanes]
         try:
             async with broker.messages(self._connection, self._consumer.queue, prefetch=PREFETCH) as incoming:
                 await self._receive(incoming, workers, stop)
-            await asyncio.wait_for(self._drained(), HANDLER_SECONDS)
+            await self._drain(workers)
         finally:
-            for task in (*workers, *self._retries):
+            for task in (*workers, *self._waiting):
                 task.cancel()
-            await asyncio.gather(*workers, *self._retries, return_exceptions=True)
+            await asyncio.gather(*workers, *self._waiting, return_exceptions=True)
+            await self._parking.close()
 
     async def _receive(self, incoming: Any, workers: list[asyncio.Task[None]], stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
@@ -136,13 +146,14 @@ class _Session:
                 done, _ = await asyncio.wait(
                     {following, stopping, *workers}, return_when=asyncio.FIRST_COMPLETED
                 )
-                for worker in workers:
-                    if worker in done:
-                        worker.result()  # a lane only ends by the broker going away
-                        raise ConnectionError("a lane ended")
                 if following not in done:
                     following.cancel()
                     await asyncio.gather(following, return_exceptions=True)
+                for worker in workers:
+                    if worker in done:
+                        worker.result()  # a lane only ends by the broker or the database going away
+                        raise ConnectionError("a lane ended")
+                if following not in done:
                     return
                 message = following.result()
                 if message is None:
@@ -151,19 +162,29 @@ class _Session:
         finally:
             stopping.cancel()
 
-    async def _drained(self) -> None:
-        await asyncio.gather(*(lane.join() for lane in self._lanes))
+    async def _drain(self, workers: list[asyncio.Task[None]]) -> None:
+        """Lets the lanes finish what they hold; what is not finished in time goes back to the queue."""
+        empty = asyncio.gather(*(lane.join() for lane in self._lanes))
+        ended: set[asyncio.Future[Any]] = {empty, *workers}
+        try:
+            await asyncio.wait(ended, timeout=HANDLER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            empty.cancel()
+            await asyncio.gather(empty, return_exceptions=True)
 
     async def _dispatch(self, message: AbstractIncomingMessage) -> None:
+        failpoint("consumer.after_receive")
         try:
             envelope = parse(message.body)
             state_of(envelope)
         except (ValidationError, UnknownEvent, ValueError) as error:
             # Tries would not help a message nobody can read; it is kept, with the reason.
-            await self._park(message, f"unreadable: {str(error).splitlines()[0]}", 0)
+            await self._park(message, f"unreadable: {str(error).splitlines()[0]}", 0, None)
             return
-        lane = self._lanes[envelope.aggregateid.int % LANES]
-        lane.put_nowait((message, envelope))
+        self._lane(envelope).put_nowait((message, envelope))
+
+    def _lane(self, envelope: Envelope) -> asyncio.Queue[tuple[AbstractIncomingMessage, Envelope]]:
+        return self._lanes[envelope.aggregateid.int % LANES]
 
     async def _work(self, lane: asyncio.Queue[tuple[AbstractIncomingMessage, Envelope]]) -> None:
         while True:
@@ -184,18 +205,21 @@ class _Session:
                 metrics.EVENTS_CONSUMED.labels(queue, envelope.type, "failed").inc()
                 await self._failed(message, envelope, error)
                 return
-        await message.ack()
+        self._database_away_since = None
+        failpoint("consumer.after_commit_before_ack")
+        await self._settle(message, envelope)
         metrics.EVENTS_CONSUMED.labels(queue, envelope.type, "handled").inc()
+
+    async def _settle(self, message: AbstractIncomingMessage, envelope: Envelope | None) -> None:
+        await message.ack()
+        if envelope is not None:
+            self._tries.pop(envelope.id, None)
+            self._unavailable_since.pop(envelope.id, None)
 
     async def _failed(self, message: AbstractIncomingMessage, envelope: Envelope, error: Exception) -> None:
         consumer = self._consumer
         words = f"{type(error).__name__}: {error}"[:500]
-        attempts = 0
-        if not is_outage(error):
-            try:
-                attempts = await consumer.record_failure(envelope, words)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-                attempts = 0
+        attempts = 0 if self._excused(envelope, error) else await self._count(envelope, words)
         log.warning(
             "event-failed",
             queue=consumer.queue,
@@ -205,39 +229,68 @@ class _Session:
             exc_info=error if attempts == 1 else None,
         )
         if attempts >= consumer.max_attempts:
-            await self._park(message, words, attempts)
-            await consumer.record_parked(envelope)
+            await self._park(message, words, attempts, envelope)
             return
-        delay = consumer.first_delay_seconds * 2**attempts if attempts else 2.0
-        retry = asyncio.create_task(self._later(delay, message, envelope))
-        self._retries.add(retry)
-        retry.add_done_callback(self._retries.discard)
+        delay = consumer.first_delay_seconds * 2**attempts if attempts else OUTAGE_DELAY_SECONDS
+        self._start(self._later(delay, message, envelope))
+
+    def _excused(self, envelope: Envelope, error: Exception) -> bool:
+        """Whether the failure is an outage, which costs no try. Raises DatabaseAway after a long one."""
+        now = asyncio.get_running_loop().time()
+        if is_database_away(error):
+            self._database_away_since = self._database_away_since or now
+            if now - self._database_away_since > self._consumer.outage_patience_seconds:
+                raise DatabaseAway from error
+            return True
+        since = self._unavailable_since.setdefault(envelope.id, now)
+        return is_outage(error) and now - since < UNAVAILABLE_PATIENCE_SECONDS
+
+    async def _count(self, envelope: Envelope, words: str) -> int:
+        """Tries so far, by the inbox or by this session, whichever knows of more."""
+        self._tries[envelope.id] += 1
+        recorded = 0
+        with suppress(*_DATABASE_ERRORS):
+            recorded = await self._consumer.record_failure(envelope, words)
+        return max(recorded, self._tries[envelope.id])
+
+    def _start(self, later: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(later)
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     async def _later(self, seconds: float, message: AbstractIncomingMessage, envelope: Envelope) -> None:
         await asyncio.sleep(seconds)  # off the lane: others flow meanwhile
-        self._lanes[envelope.aggregateid.int % LANES].put_nowait((message, envelope))
+        self._lane(envelope).put_nowait((message, envelope))
 
-    async def _park(self, message: AbstractIncomingMessage, reason: str, attempts: int) -> None:
-        """Moves a message to its dead-letter queue with the reason, and only then acknowledges it."""
-        if self._publisher is None:
-            self._publisher = await broker.Publisher.open(self._connection)
-        headers: dict[str, Any] = {
-            "x-reason": reason[:500],
-            "x-attempts": attempts,
-            "x-queue": self._consumer.queue,
-            "x-routing-key": message.routing_key or "",
-            "x-parked-at": self._consumer.clock.now().isoformat(),
-        }
-        await self._publisher.publish(
-            topology.DEAD_LETTER_EXCHANGE,
-            self._consumer.queue,
-            message.body,
-            message_id=message.message_id or str(new_id()),
-            headers=headers,
-        )
-        await message.ack()
-        metrics.EVENTS_CONSUMED.labels(self._consumer.queue, message.routing_key or "", "parked").inc()
-        log.error("event-parked", queue=self._consumer.queue, reason=reason, attempts=attempts)
+    async def _park(
+        self, message: AbstractIncomingMessage, reason: str, attempts: int, envelope: Envelope | None
+    ) -> None:
+        """Moves a message to its dead-letter queue with the reason, and only then acknowledges it.
+
+        While the dead-letter queue is full or the broker under an alarm the message stays with us and is
+        parked later; others flow.
+        """
+        queue = self._consumer.queue
+        try:
+            await self._parking.put(message, reason, attempts)
+        except broker.NotDelivered as error:
+            log.error("event-not-parked", queue=queue, reason=reason, error=str(error))
+            metrics.EVENTS_CONSUMED.labels(queue, message.routing_key or "", "not-parked").inc()
+            self._start(self._park_later(message, reason, attempts, envelope))
+            return
+        await self._settle(message, envelope)
+        metrics.EVENTS_CONSUMED.labels(queue, message.routing_key or "", "parked").inc()
+        log.error("event-parked", queue=queue, reason=reason, attempts=attempts)
+        if envelope is not None:
+            with suppress(*_DATABASE_ERRORS):  # the inbox then says "failed", and counts on
+                await self._consumer.record_parked(envelope)
+
+    async def _park_later(
+        self, message: AbstractIncomingMessage, reason: str, attempts: int, envelope: Envelope | None
+    ) -> None:
+        await asyncio.sleep(self._consumer.park_again_seconds)
+        with suppress(*broker.BROKER_ERRORS):  # the session is ending: the message is back in its queue
+            await self._park(message, reason, attempts, envelope)
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

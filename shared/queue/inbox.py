@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+from shared.failpoints import failpoint
 from shared.queue.messages.base import Envelope
 from shared.tables import for_psycopg2
 
@@ -26,13 +27,14 @@ ON CONFLICT (consumer, aggregate_type, aggregate_id) DO UPDATE SET sequence = EX
 RETURNING 1
 """
 STALE_SQL: Final = "UPDATE inbox SET outcome = 'stale' WHERE consumer = :consumer AND event_id = :event_id"
+# A parked event that comes again was redriven: its tries are counted anew.
 FAILED_SQL: Final = """
 INSERT INTO inbox (consumer, event_id, event_type, aggregate_type, aggregate_id, aggregate_sequence,
     outcome, last_error, handled_at)
 VALUES (:consumer, :event_id, :event_type, :aggregate_type, :aggregate_id, :aggregate_sequence,
     'failed', :error, :now)
-ON CONFLICT (consumer, event_id) DO UPDATE SET attempts = inbox.attempts + 1, last_error = :error,
-    handled_at = :now
+ON CONFLICT (consumer, event_id) DO UPDATE SET outcome = 'failed', last_error = :error, handled_at = :now,
+    attempts = CASE WHEN inbox.outcome = 'parked' THEN 1 ELSE inbox.attempts + 1 END
     WHERE inbox.outcome IN ('failed', 'parked')
 RETURNING attempts
 """
@@ -67,6 +69,7 @@ async def accept_async(session: Any, consumer: str, envelope: Envelope, now: dat
     if (await session.execute(text(ADVANCE_SQL), given)).first() is None:
         await session.execute(text(STALE_SQL), given)
         return False
+    failpoint("consumer.in_tx_before_commit")
     return True
 
 
@@ -80,4 +83,5 @@ def accept_sync(cursor: Any, consumer: str, envelope: Envelope, now: datetime) -
     if cursor.fetchone() is None:
         cursor.execute(for_psycopg2(STALE_SQL), given)
         return False
+    failpoint("consumer.in_tx_before_commit")
     return True

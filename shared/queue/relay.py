@@ -10,14 +10,15 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from shared import logs, metrics
-from shared.queue import broker
+from shared.failpoints import failpoint
+from shared.queue import broker, retention
 
 BATCH: Final = 200
 LEASE_SECONDS: Final = 30
 SCAN_SECONDS: Final = 1.0  # the fallback when a NOTIFY is missed
-KEPT_DAYS: Final = 14
 _PURGE_EVERY_SECONDS: Final = 3600
 _MEASURE_EVERY_SECONDS: Final = 5.0
+_STEADY_SECONDS: Final = 10.0
 
 log = logs.logger(__name__)
 
@@ -50,10 +51,6 @@ SELECT count(*) AS pending,
     coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS age
 FROM (SELECT written_at FROM outbox WHERE published_at IS NULL) waiting
 """
-PURGE_SQL: Final = """
-DELETE FROM outbox WHERE id IN (
-    SELECT id FROM outbox WHERE published_at < clock_timestamp() - make_interval(days => $1) LIMIT 10000)
-"""
 
 
 @dataclass(slots=True)
@@ -65,6 +62,7 @@ class Relay:
     service: str
     exchanges: list[str]
     batch: int = BATCH
+    lease_seconds: float = LEASE_SECONDS
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -76,11 +74,11 @@ class Relay:
             measuring.cancel()
 
     async def _relay(self, stop: asyncio.Event) -> None:
-        delay = 0.2
+        delay, loop = 0.2, asyncio.get_running_loop()
         while not stop.is_set():
+            began_at = loop.time()
             try:
                 await self._session(stop)
-                delay = 0.2
             except (
                 *broker.BROKER_ERRORS,
                 broker.NotDelivered,
@@ -88,49 +86,60 @@ class Relay:
                 asyncpg.InterfaceError,
             ) as e:
                 log.warning("relay-interrupted", error=type(e).__name__, detail=str(e)[:200])
+                delay = 0.2 if loop.time() - began_at > _STEADY_SECONDS else min(delay * 2, 5.0)
                 await _wait(stop, delay)
-                delay = min(delay * 2, 5.0)
 
     async def _session(self, stop: asyncio.Event) -> None:
         database = await asyncpg.connect(self.database_url, timeout=5, command_timeout=10)
         try:
             await database.add_listener("outbox", lambda *_: self._wake.set())
             async with broker.connected(self.amqp_url, f"{self.service}-relay") as connection:
-                await self._until_bound(connection, stop)
+                presence = broker.Presence(connection, self.exchanges)
+                await self._until_bound(presence, stop)
                 publisher = await broker.Publisher.open(connection)
-                await self._pump(database, publisher, stop)
+                await self._pump(database, publisher, presence, stop)
         finally:
             await database.close(timeout=2)
 
-    async def _until_bound(self, connection: Any, stop: asyncio.Event) -> None:
+    async def _until_bound(self, presence: broker.Presence, stop: asyncio.Event) -> None:
         # A stream bound to the exchange would hide a missing service queue from the mandatory flag.
         while not stop.is_set():
-            missing = await broker.missing_queues(connection, self.exchanges)
+            missing = await presence.missing()
             if not missing:
                 return
             log.error("relay-waits-for-queues", missing=missing)
             await _wait(stop, 2.0)
 
     async def _pump(
-        self, database: asyncpg.Connection[Any], publisher: broker.Publisher, stop: asyncio.Event
+        self,
+        database: asyncpg.Connection[Any],
+        publisher: broker.Publisher,
+        presence: broker.Presence,
+        stop: asyncio.Event,
     ) -> None:
-        purged_at = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        purged_at = loop.time()
         while not stop.is_set():
             self._wake.clear()
-            claimed = await self._publish_batch(database, publisher)
-            if claimed:
+            if await self._publish_batch(database, publisher, presence):
                 continue
-            now = asyncio.get_running_loop().time()
-            if now - purged_at > _PURGE_EVERY_SECONDS:
-                purged_at = now
-                await database.execute(PURGE_SQL, KEPT_DAYS)
+            if loop.time() - purged_at > _PURGE_EVERY_SECONDS:
+                purged_at = loop.time()
+                await retention.purge(database)
             await _wait_any(stop, self._wake, SCAN_SECONDS)
 
-    async def _publish_batch(self, database: asyncpg.Connection[Any], publisher: broker.Publisher) -> int:
+    async def _publish_batch(
+        self, database: asyncpg.Connection[Any], publisher: broker.Publisher, presence: broker.Presence
+    ) -> int:
         token: UUID = uuid4()
-        rows = await database.fetch(CLAIM_SQL, token, self.batch, LEASE_SECONDS)
+        rows = await database.fetch(CLAIM_SQL, token, self.batch, self.lease_seconds)
         if not rows:
             return 0
+        failpoint("relay.after_claim_before_publish")
+        if missing := await presence.missing():  # deleted since we connected: the rows wait
+            words = f"missing queues: {', '.join(missing)}"
+            await database.execute(RETURN_SQL, [row["id"] for row in rows], token, words, 0)
+            raise broker.NotDelivered(words)
         results = await asyncio.gather(
             *(
                 publisher.publish(
@@ -143,6 +152,7 @@ class Relay:
             ),
             return_exceptions=True,
         )
+        failpoint("relay.after_publish_before_mark")
         sent = [row["id"] for row, result in zip(rows, results, strict=True) if result is None]
         await database.execute(MARK_SQL, sent, token)
         for row, result in zip(rows, results, strict=True):

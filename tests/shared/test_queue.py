@@ -20,11 +20,12 @@ from shared.clock import ManualClock
 from shared.errors import unavailable
 from shared.ids import new_id
 from shared.money import Money
-from shared.queue import broker, inbox, outbox, topology
+from shared.queue import broker, inbox, outbox, retention, topology
 from shared.queue.__main__ import _parked, dead_letters
-from shared.queue.consumer import Consumer, is_outage
+from shared.queue.consumer import Consumer
 from shared.queue.messages.base import Envelope, parse, state_of
 from shared.queue.messages.payments import PaymentState, PaymentStatus
+from shared.queue.outages import is_outage
 from shared.queue.relay import Relay
 from tests.servers import Broker, DatabaseUrls, create_database
 
@@ -353,18 +354,28 @@ def test_every_bound_queue_has_a_dead_letter_queue_and_limits() -> None:
     assert topology.bound_to("payments") == ["billing.payments", "users.payments", "data-bus.payments"]
 
 
-async def test_old_published_rows_are_purged_and_young_ones_kept(world: World) -> None:
-    from shared.queue.relay import PURGE_SQL
-
-    await world.publish((new_id(), "payment.created"), (new_id(), "payment.created"))
+async def test_old_rows_are_purged_and_young_ones_kept(world: World) -> None:
+    await world.publish(*((new_id(), "payment.created") for _ in range(5)))
     connection = await asyncpg.connect(world.url)
     await connection.execute("UPDATE outbox SET published_at = clock_timestamp() - interval '13 days'")
     await connection.execute(
-        "UPDATE outbox SET published_at = $1 WHERE id = (SELECT min(id) FROM outbox)",
+        "UPDATE outbox SET published_at = $1 WHERE id < (SELECT max(id) FROM outbox)",
         datetime.now(UTC) - timedelta(days=15),
     )
-    await connection.execute(PURGE_SQL, 14)
+    kept = "INSERT INTO inbox SELECT 'q', gen_random_uuid(), 't', 'a', gen_random_uuid(), 1, $1, 1, NULL, $2"
+    for outcome, days in (("applied", 61), ("stale", 61), ("applied", 59), ("parked", 61)):
+        await connection.execute(kept, outcome, datetime.now(UTC) - timedelta(days=days))
+    key = (
+        "INSERT INTO idempotency_key (id, caller, method, path_template, key, request_hash, created_at)"
+        " VALUES (gen_random_uuid(), 'c', 'POST', '/', $1, '', $2)"
+    )
+    for name, days in (("old", 8), ("young", 6)):
+        await connection.execute(key, name, datetime.now(UTC) - timedelta(days=days))
+    await retention.purge(connection, batch=2)
     assert await connection.fetchval("SELECT count(*) FROM outbox") == 1
+    rows = await connection.fetch("SELECT outcome FROM inbox ORDER BY outcome")
+    assert [row["outcome"] for row in rows] == ["applied", "parked"]
+    assert await connection.fetchval("SELECT string_agg(key, ',') FROM idempotency_key") == "young"
     await connection.close()
 
 
@@ -387,6 +398,11 @@ def test_lock_timeout_is_no_outage_and_a_refused_connection_is() -> None:
     # Django wraps the driver's error in one of its own that carries no SQLSTATE.
     assert not is_outage(raised(OperationalError(), LockNotAvailable()))
     assert is_outage(raised(OperationalError(), OperationalError()))
+
+    class AdminShutdown(OperationalError):
+        pgcode = "57P01"
+
+    assert is_outage(raised(OperationalError(), AdminShutdown()))
     assert is_outage(ConnectionRefusedError())
     assert is_outage(unavailable("catalog-catching-up"))
     assert not is_outage(LookupError("no such account"))

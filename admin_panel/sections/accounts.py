@@ -49,7 +49,7 @@ class AccountAdmin(ReadOnlyAdmin):
     list_display = ("holder", "ident", "balance", "status_word", "created")
     list_display_links = ("holder", "ident")
     list_filter = (word_filter("status", _("status"), "active", "blocked", "erased"),)
-    fields = ("holder", "user_link", "balance", "status_word", "time_zone", "created")
+    fields = ("holder", "user_link", "balance", "status_word", "zone", "created")
     staff_actions = (AdjustCharge, AssignDiscount, GrantGoodwill)
     search_help_text = _("User id, e-mail, number of an invoice or credit note")
 
@@ -60,6 +60,7 @@ class AccountAdmin(ReadOnlyAdmin):
         _("Balance"), lambda row: money_text(-(row.balance_minor or 0), row.currency), "balance_minor"
     )
     status_word = status_column("status", _("Status"))
+    zone = text_column(_("Time zone"), lambda row: row.time_zone)
     created = moment_column("created_at", _("Opened"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

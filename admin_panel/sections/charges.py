@@ -33,7 +33,7 @@ class ChargeAdmin(ReadOnlyAdmin):
         ),
     )
     fields = (
-        "what", "holder", "invoice_link", "period", "quantity", "list_price", "discount", "amount",
+        "what", "holder", "invoice_link", "period", "pieces", "list_price", "discount", "amount",
         "vat", "issued",
     )  # fmt: skip
     search_help_text = _("User id, e-mail, number of an invoice")
@@ -46,6 +46,7 @@ class ChargeAdmin(ReadOnlyAdmin):
         _("Invoice"), lambda row: link("billing_service_invoice", row.invoice_id, row.invoice.number)
     )
     period = text_column(_("Period"), lambda row: period_text(row.period_start_on, row.period_end_on))
+    pieces = text_column(_("Quantity"), lambda row: str(row.quantity))
     list_price = _money("list_minor", _("List price"))
     discount = _money("discount_minor", _("Discount"))
     amount = _money("net_minor", _("Amount"))

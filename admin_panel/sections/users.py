@@ -44,8 +44,8 @@ class UserAdmin(ReadOnlyAdmin):
         "full_name",
         "phone",
         "status_word",
-        "locale",
-        "time_zone",
+        "language",
+        "zone",
         "ident",
         "account",
         "created",
@@ -54,6 +54,8 @@ class UserAdmin(ReadOnlyAdmin):
     search_help_text = _("Id, e-mail, name, phone")
 
     status_word = status_column("status", _("Status"))
+    language = text_column(_("Language"), lambda row: row.locale)
+    zone = text_column(_("Time zone"), lambda row: row.time_zone)
     ident = text_column(_("User id"), lambda row: str(row.pk))
     account = text_column(_("Personal account"), account_link)
     created = moment_column("created_at", _("Registered"))

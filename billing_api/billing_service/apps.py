@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class BillingServiceConfig(AppConfig):
     name = "billing_api.billing_service"
     label = "billing_service"
-    verbose_name = "Billing"
+    verbose_name = _("Billing")
     default_auto_field = "django.db.models.BigAutoField"

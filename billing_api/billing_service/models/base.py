@@ -29,6 +29,10 @@ class BillingModel(models.Model):
         abstract = True
         base_manager_name = "objects"
 
+    def __str__(self) -> str:
+        """What people call the row: its document number or code, else its id."""
+        return str(getattr(self, "number", None) or getattr(self, "code", None) or self.pk)
+
     def store(self, *fields: str) -> None:
         """Updates the named columns of an existing row."""
         self.save(using=DATABASE, update_fields=list(fields))

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from shared import correlation, logs, metrics
+from shared import correlation, logs, metrics, tracing
 
 QUIET_PATHS: Final = {"/healthz", "/readyz", "/metrics"}
 STATIC_PREFIX: Final = "/admin/static/"
@@ -29,8 +29,13 @@ class Edge:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         correlation_id = correlation.accept(request.headers.get(correlation.HEADER))
         started = time.perf_counter()
-        with correlation.correlated(correlation_id):
+        method = request.method or "?"
+        with (
+            correlation.correlated(correlation_id),
+            tracing.serving(method, request.path, request.headers) as span,
+        ):
             response = self._get_response(request)
+            tracing.routed(span, method, route_of(request), response.status_code)
             response[correlation.HEADER] = correlation_id
             if not request.path.startswith(STATIC_PREFIX):
                 response.setdefault("Cache-Control", "no-store")

@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 
 from admin_panel.settings import SERVICE, settings
-from shared import logs
+from shared import logs, tracing
 from shared.health import Health
 from shared.queue import broker
 from shared.queue.relay import run_relay
@@ -43,6 +43,7 @@ def main() -> None:
     own = settings()
     logs.configure(own.service_name if own.service_name != SERVICE else "admin-worker", own.log_level)
     own.refuse_unsafe()
+    tracing.start("admin-worker")
     health = Health(required={"movies": _database_answers}, others={"rabbitmq": _broker_answers})
     asyncio.run(run_worker({"relay": _relay}, health, own.health_port))
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from billing_api.settings import AUDIENCE, BillingSettings, settings
-from shared import logs
+from shared import logs, tracing
 from shared.clock import Clock
 from shared.health import Health
 from shared.queue import topology
@@ -94,9 +94,11 @@ def set_up() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_api.config.settings")
     logs.configure("billing-worker", settings().log_level)
     settings().refuse_unsafe()
+    tracing.start("billing-worker")
     import django
 
     django.setup()
+    tracing.watch_django()
 
 
 if __name__ == "__main__":

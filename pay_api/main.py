@@ -8,14 +8,25 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from pay_api.api import events, internal, invoices, payment_methods, payments, refunds, threeds, webhooks
+from pay_api.api import (
+    checkout,
+    events,
+    internal,
+    invoices,
+    payment_methods,
+    payments,
+    refunds,
+    threeds,
+    webhooks,
+)
+from pay_api.api.card_keys import CardKeys
 from pay_api.api.deps import Edge
 from pay_api.health import database_health
 from pay_api.links import Links
 from pay_api.pay_service.context import Context, open_context
 from pay_api.settings import Settings
 from pay_api.watch import Watch
-from shared import asgi, logs
+from shared import asgi, logs, tracing
 from shared.auth import EndUserVerifier, JwksKeys, ServiceVerifier
 
 DESCRIPTION = """
@@ -32,6 +43,7 @@ def build_edge(settings: Settings, ctx: Context) -> Edge:
         ctx=ctx,
         links=links,
         watch=Watch(settings.asyncpg_dsn),
+        card_keys=CardKeys(ctx.providers),
         services=ServiceVerifier(settings.accepted_credentials),
         end_users=EndUserVerifier("pay-api", JwksKeys(settings.jwks_url), ctx.clock),
     )
@@ -42,7 +54,9 @@ def create_app(settings: Settings | None = None, ctx: Context | None = None) -> 
     settings = settings or Settings()
     settings.refuse_unsafe()
     logs.configure(settings.service_name, settings.log_level)
+    tracing.start(settings.service_name)
     context = ctx or open_context(settings)
+    tracing.watch_engine(context.engine)
     edge = build_edge(settings, context)
 
     @contextlib.asynccontextmanager
@@ -56,10 +70,30 @@ def create_app(settings: Settings | None = None, ctx: Context | None = None) -> 
                 await watching
             await context.aclose()
 
-    app = FastAPI(title="PayAPI", version="1", description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(
+        title="PayAPI",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        servers=asgi.SERVERS,
+        telemetry=tracing.fastapi_telemetry(),
+    )
     app.state.edge = edge
-    modules = (payments, refunds, invoices, payment_methods, events, threeds, webhooks, internal)
+    modules = (
+        payments,
+        refunds,
+        invoices,
+        payment_methods,
+        events,
+        threeds,
+        checkout,
+        webhooks,
+        internal,
+    )
     for module in modules:
         app.include_router(module.router)
+    asgi.add_docs(app)
     asgi.install(app, database_health(context.engine))
     return app

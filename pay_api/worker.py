@@ -18,7 +18,7 @@ from pay_api.pay_service.context import Context, open_context
 from pay_api.pay_service.reconcile import reconcile
 from pay_api.settings import Settings
 from pay_api.watch import ANY, Watch, wait
-from shared import asgi, correlation, logs
+from shared import asgi, correlation, logs, tracing
 from shared.ids import new_id
 from shared.queue.relay import run_relay
 
@@ -76,6 +76,7 @@ def _health_server(settings: Settings, ctx: Context) -> uvicorn.Server:
 async def run(settings: Settings, stop: asyncio.Event, ctx: Context | None = None) -> None:
     """Works until ``stop`` is set, then lets calls in flight end."""
     context = ctx or open_context(settings)
+    tracing.watch_engine(context.engine)
     watch = Watch(settings.asyncpg_dsn)
     watching = asyncio.create_task(watch.run())
     server = _health_server(settings, context)
@@ -106,6 +107,7 @@ async def _main() -> None:
     settings = Settings()
     settings.refuse_unsafe()
     logs.configure("pay-worker", settings.log_level)
+    tracing.start("pay-worker")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ from kombu import Exchange, Queue
 from scheduler import health
 from scheduler.beat import schedule
 from scheduler.settings import SchedulerSettings, settings
-from shared import logs
+from shared import logs, tracing
 
 QUEUE: Final = "scheduler"
 
@@ -63,6 +63,7 @@ app.config_from_object(configuration(settings()))
 @setup_logging.connect
 def _configure_logs(**_: Any) -> None:
     logs.configure(settings().service_name, settings().log_level)
+    tracing.start(settings().service_name)
 
 
 @worker_init.connect

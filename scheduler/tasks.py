@@ -15,7 +15,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from scheduler.app import app
 from scheduler.billing_client import billing
-from shared import correlation, logs
+from shared import correlation, logs, tracing
 from shared.errors import AppError
 from shared.ids import new_id
 
@@ -29,7 +29,7 @@ log = logs.logger(__name__)
 def _observed(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
     """Runs a task's call under a correlation id of its own; a refusal is logged and counted, not raised."""
     started = time.perf_counter()
-    with correlation.correlated(str(new_id())):
+    with correlation.correlated(str(new_id())), tracing.doing(f"task {name}"):
         try:
             outcome = work()
         except AppError as error:

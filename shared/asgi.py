@@ -208,6 +208,8 @@ def add_docs(app: FastAPI) -> None:
         return Response(served.body, headers=dict(served.headers))
 
 
+# Relative to /openapi.json: what the reference page tries out goes through the gateway's prefix too.
+SERVERS: Final[list[dict[str, Any]]] = [{"url": "."}]
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["type", "title", "status"],

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Final
 
 _FOLDER: Final = Path(__file__).with_name("docs_assets")
-_TYPES: Final = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-ASSETS: Final = frozenset({"swagger-ui-bundle.js", "swagger-ui.css", "reference.js", "reference.css"})
+_TYPES: Final = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+ASSETS: Final = frozenset(
+    {"swagger-ui-bundle.js", "swagger-ui.css", "reference.js", "reference.css", "favicon.svg"}
+)
 
 # Nothing inline and nothing from elsewhere; `data:` are the icons inside the style sheet.
 POLICY: Final = (
@@ -27,7 +33,7 @@ _PAGE: Final = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<link rel="icon" href="data:,">
+<link rel="icon" href="docs/assets/favicon.svg">
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
 <link rel="stylesheet" href="docs/assets/reference.css">
 </head>

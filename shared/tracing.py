@@ -105,8 +105,11 @@ def failed(span: Span, kind: str) -> None:
 
 
 @contextmanager
-def serving(method: str, headers: Mapping[str, str]) -> Iterator[Span]:
+def serving(method: str, path: str, headers: Mapping[str, str]) -> Iterator[Span]:
     """A request answered by a WSGI service; its route is set when it is known (see ``routed``)."""
+    if path in QUIET_PATHS:
+        yield trace.INVALID_SPAN
+        return
     parent = propagate.extract({name.lower(): value for name, value in headers.items()})
     with _span(method, SpanKind.SERVER, {"http.request.method": method}, parent) as span:
         yield span
@@ -175,6 +178,17 @@ def watch_engine(engine: Any) -> None:
         from shared import tracing_spans
 
         tracing_spans.watch_engine(getattr(engine, "sync_engine", engine))
+
+
+def watch_django() -> None:
+    """A span per statement of every Django connection opened from now on, when traces are exported."""
+    if _provider is not None:
+        from django.db.backends.signals import connection_created
+
+        def watch(connection: Any, **_: Any) -> None:
+            connection.execute_wrappers.append(around_query)
+
+        connection_created.connect(watch, weak=False, dispatch_uid="shared.tracing")
 
 
 def around_query(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared import asgi, logs
+from shared import asgi, logs, tracing
 from shared.clock import Clock
 from shared.errors import unavailable
 from user_api.access_route import AccessRoute
@@ -40,7 +40,9 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
     settings = settings or Settings()
     settings.refuse_unsafe()
     logs.configure(settings.service_name, settings.log_level)
+    tracing.start(settings.service_name)
     resources = open_resources(settings, clock)
+    tracing.watch_engine(resources.engine)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -55,6 +57,8 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         responses=asgi.problem_responses(),
         docs_url=None,
         redoc_url=None,
+        servers=asgi.SERVERS,
+        telemetry=tracing.fastapi_telemetry(),
     )
     app.state.resources = resources
     for router in (*ROUTERS, *(() if settings.is_production else DEVELOPMENT_ROUTERS)):

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from shared import logs
+from shared import logs, tracing
 from shared.health import Health
 from shared.queue import broker
 from shared.queue.consumer import Consumer
@@ -61,7 +61,9 @@ async def main() -> None:
     settings = Settings(service_name="user-worker")
     settings.refuse_unsafe()
     logs.configure(settings.service_name, settings.log_level)
+    tracing.start(settings.service_name)
     resources = open_resources(settings)
+    tracing.watch_engine(resources.engine)
     try:
         await run_worker(make_loops(resources), make_worker_health(resources), settings.health_port)
     finally:

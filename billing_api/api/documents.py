@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Final
 
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework import serializers
 
-from shared import problem
+from billing_api.api import problems
+from shared import docs_pages, problem
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -75,3 +77,21 @@ class OpenApiDocument(SpectacularJSONAPIView):
     """/openapi.json, as plain JSON."""
 
     renderer_classes = [OpenApiJsonRenderer2]  # noqa: RUF012 - as its base declares it
+
+
+def show_docs(request: HttpRequest) -> HttpResponse:
+    """/docs: the reference page every service has."""
+    if request.method not in ("GET", "HEAD"):
+        return problems.of_status(405, "Method Not Allowed", {"Allow": "GET, HEAD"})
+    served = docs_pages.page("BillingAPI")
+    return HttpResponse(served.body, headers=dict(served.headers))
+
+
+def show_docs_asset(request: HttpRequest, name: str) -> HttpResponse:
+    """/docs/assets/<name>: its scripts and styles."""
+    if request.method not in ("GET", "HEAD"):
+        return problems.of_status(405, "Method Not Allowed", {"Allow": "GET, HEAD"})
+    served = docs_pages.asset(name, request.headers.get("Accept-Encoding", ""))
+    if served is None:
+        return problems.of_status(404)
+    return HttpResponse(served.body, headers=dict(served.headers))

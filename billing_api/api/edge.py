@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 
 from billing_api.api import problems
-from shared import correlation, logs, metrics
+from shared import correlation, logs, metrics, tracing
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_JSON_DEPTH: Final = 32
@@ -21,6 +21,8 @@ _SAFE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 }
 _CONVERTER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -36,8 +38,13 @@ class Edge:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         correlation_id = correlation.accept(request.headers.get(correlation.HEADER))
         started = time.perf_counter()
-        with correlation.correlated(correlation_id):
+        method = request.method or "?"
+        with (
+            correlation.correlated(correlation_id),
+            tracing.serving(method, request.path, request.headers) as span,
+        ):
             response = _refusal(request) or self._get_response(request)
+            tracing.routed(span, method, route_of(request), response.status_code)
             response[correlation.HEADER] = correlation_id
             for name, value in _SAFE_HEADERS.items():
                 response.setdefault(name, value)

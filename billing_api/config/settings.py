@@ -37,15 +37,12 @@ WSGI_APPLICATION = "billing_api.config.wsgi.application"
 APPEND_SLASH = False
 
 INSTALLED_APPS = [
-    "django.contrib.staticfiles",
     "rest_framework",
     "drf_spectacular",
-    "drf_spectacular_sidecar",
     "billing_api.billing_service",
 ]
 MIDDLEWARE = [
     "billing_api.api.edge.Edge",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
 ]
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
 
@@ -62,9 +59,6 @@ TIME_ZONE = "UTC"
 USE_I18N = False
 LANGUAGE_CODE = "en"
 
-STATIC_URL = "/static/"
-WHITENOISE_USE_FINDERS = True  # the assets of /docs come from their package
-WHITENOISE_AUTOREFRESH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024
 LOGGING_CONFIG = None  # shared.logs configures everything
 
@@ -91,9 +85,8 @@ SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
-    # Relative, so that the page works behind the gateway's prefix too.
-    "SWAGGER_UI_DIST": "static/drf_spectacular_sidecar/swagger-ui-dist",
-    "SWAGGER_UI_FAVICON_HREF": "static/drf_spectacular_sidecar/swagger-ui-dist/favicon-32x32.png",
+    # Relative to /openapi.json, so that the page's trials go through the gateway's prefix too.
+    "SERVERS": [{"url": "."}],
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": False,
     "POSTPROCESSING_HOOKS": ["billing_api.api.documents.add_problems"],

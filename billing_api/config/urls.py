@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.urls import path
-from drf_spectacular.views import SpectacularSwaggerView
 
 from billing_api.api import (
     accounts,
@@ -23,7 +22,8 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", health.show_metrics),
     path("openapi.json", documents.OpenApiDocument.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view(url="openapi.json")),
+    path("docs", documents.show_docs),
+    path("docs/assets/<str:name>", documents.show_docs_asset),
     path("v1/me/account", me.MyAccount.as_view()),
     path("v1/me/invoices", me.MyInvoices.as_view()),
     path("v1/me/invoices/<uuid:invoice_id>", me.MyInvoice.as_view()),

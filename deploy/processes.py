@@ -17,6 +17,8 @@ class Process:
     group: Group
     argv: tuple[str, ...]  # {port} is filled in; the first word is a program of the virtual environment
     serves: bool  # True: an HTTP API on a published port; False: a worker with a health port
+    # True: its several workers put their metrics together in PROMETHEUS_MULTIPROC_DIR, emptied at each start
+    shares_metrics: bool = False
 
     def command(self, port: int, address: str = "127.0.0.1") -> list[str]:
         """The command line with the port and address filled in."""
@@ -68,7 +70,13 @@ PROCESSES: tuple[Process, ...] = (
     Process("cloudpayments-sandbox", "sandbox", _uvicorn("pay_api.sandbox.main:create_app"), True),
     Process("user-api", "user", _uvicorn("user_api.main:create_app"), True),
     Process("pay-api", "pay", _uvicorn("pay_api.main:create_app"), True),
-    Process("billing-api", "billing", _gunicorn("billing_api.config.wsgi:application"), True),
+    Process(
+        "billing-api",
+        "billing",
+        _gunicorn("billing_api.config.wsgi:application"),
+        True,
+        shares_metrics=True,
+    ),
     Process("admin-panel", "admin", _gunicorn("admin_panel.config.wsgi:application"), True),
     Process("user-worker", "user", _worker("user_api.worker"), False),
     Process("pay-worker", "pay", _worker("pay_api.worker"), False),

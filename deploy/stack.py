@@ -106,8 +106,9 @@ def print_summary(stack: Stack) -> None:
 
 
 def describe_logins(content: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """One line per login; ``content`` is group -> {username, password}, as the seed writes it."""
-    return [f"{group:<10} {login['username']} / {login['password']}" for group, login in content.items()]
+    """One line per login, ``admin`` first; ``content`` is group -> {username, password}."""
+    groups = sorted(content, key=lambda group: group != "admin")
+    return [f"{group:<10} {content[group]['username']} / {content[group]['password']}" for group in groups]
 
 
 def show_logs(stack: Stack, service: str | None, lines: int) -> int:

@@ -12,8 +12,43 @@ from deploy.local.ports import LOOPBACK
 from deploy.local.state import EDGES
 from deploy.processes import Group
 
+# what .env.example leaves out by a comment: services have defaults of their own for these
+OPTIONAL = (
+    "ADMIN_REQUIRE_MFA",
+    "BANK_TRANSFER_ACCOUNT",
+    "BANK_TRANSFER_BANK",
+    "BANK_TRANSFER_BIC",
+    "BANK_TRANSFER_CORRESPONDENT_ACCOUNT",
+    "BANK_TRANSFER_INN",
+    "BANK_TRANSFER_RECIPIENT",
+    "BILLING_API_TIMEOUT_SECONDS",
+    "CLOUDPAYMENTS_CONCURRENT_CALLS",
+    "CLOUDPAYMENTS_TAXATION_SYSTEM",
+    "DATABASE_POOL_SIZE",
+    "LOGIN_FAILURES_PER_IP",
+    "PROVIDER_BREAKER_FAILURES",
+    "REGISTER_LIMIT",
+    "SANDBOX_CHECK_ENABLED",
+    "SANDBOX_CONCURRENT_CALLS",
+    "SANDBOX_FORCE_SAVE_CARD",
+    "SANDBOX_MERCHANT_NAME",
+    "SANDBOX_NOTIFICATION_TIMEOUT_SECONDS",
+    "SANDBOX_REQUIRE_INITIATOR",
+    "SELLER_ACCOUNTANT",
+    "SELLER_ADDRESS",
+    "SELLER_ADDRESS_EN",
+    "SELLER_BANK",
+    "SELLER_DIRECTOR",
+    "SELLER_EMAIL",
+    "SELLER_INN",
+    "SELLER_KPP",
+    "SELLER_NAME",
+    "SELLER_NAME_EN",
+    "SELLER_OGRN",
+    "USER_API_TIMEOUT_SECONDS",
+)
 # taken over from the caller's environment or a .env file when set there
-PASSED_ON = ("LOG_LEVEL", "BEAT_TICK_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PASSED_ON = ("LOG_LEVEL", "BEAT_TICK_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT", *OPTIONAL)
 SANDBOX_ACCOUNT = ("pk_cinema_sandbox", "cinema-sandbox-secret")
 # Redis logical databases by purpose
 REDIS = {"cache": 0, "session": 1, "clock": 2, "redbeat": 3}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from deploy.local import databases, gateway, packages
 from deploy.local.environment import PASSED_ON, Addresses, environment, urls
-from deploy.local.programs import Program, own_file, remove_tree
+from deploy.local.programs import Program, own_directory, own_file, remove_tree
 from deploy.local.servers import PostgresServer, RabbitServer, RedisServer
 from deploy.local.state import ROOT, StackState, dotenv
 from deploy.local.supervisor import Supervisor
@@ -28,6 +28,8 @@ from deploy.processes import (
 from deploy.progress import Progress, ServiceFailed, log_tail
 from deploy.readiness import Watch, wait_for_all
 
+# settings come from a file, not by a command line everyone can list; figures of an earlier start are dropped
+START = 'set -a; . "$0"; set +a; rm -f "${PROMETHEUS_MULTIPROC_DIR:-/nonexistent}"/*.db; exec "$@"'
 SERVERS = ("postgres", "redis", "epmd", "rabbitmq")
 
 
@@ -112,12 +114,14 @@ class LocalStack:
         }
         if isinstance(process, Process) and not process.serves:
             values["HEALTH_PORT"] = str(at.ports[name])
+        if isinstance(process, Process) and process.shares_metrics:
+            values["PROMETHEUS_MULTIPROC_DIR"] = str(own_directory(self.state.directory / "metrics", None))
         return values
 
     def _program(self, at: Addresses, process: Process) -> Program:
         file = self._environment_file(process.name, self._settings(at, process.name, process))
         command = self._command(process.command(at.ports[process.name]))
-        argv = ("/bin/sh", "-c", 'set -a; . "$0"; set +a; exec "$@"', str(file), *command)
+        argv = ("/bin/sh", "-c", START, str(file), *command)
         return Program(process.name, argv, ROOT, {"HOME": str(self.state.directory)}, stop_seconds=30)
 
     def _programs(self, at: Addresses) -> list[Program]:

@@ -12,17 +12,19 @@ import yaml
 
 from deploy.compose import DEVELOPMENT_PORTS, port_variable
 from deploy.local.databases import DATABASES, urls
-from deploy.local.environment import Addresses, environment
+from deploy.local.environment import OPTIONAL, Addresses, environment
 from deploy.local.servers import PostgresServer
 from deploy.local.state import EDGES, ROOT
 from deploy.processes import CATALOGUE, LOCAL_PORTS, MIGRATIONS, PROCESSES, PUBLISHED_PORTS
 from deploy.rabbitmq.users import PERMISSIONS
+from shared.settings import SuiteSettings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DEVELOPMENT: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.dev.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
 ONE_SHOTS = [*(job.name for job in MIGRATIONS), "broker-migrate", CATALOGUE.name]
+BEHIND_GATEWAY = ("user-api", "pay-api")
 SERVERS = [f"{name}-db" for name in DATABASES] + ["redis", "rabbitmq"]
 
 
@@ -122,7 +124,18 @@ def test_processes_run_the_same_command_and_settings_in_both_stacks(process: Any
     assert service["command"].strip() == command
     local = set(environment(addresses(), process.group)) - {"DEMO_LOGINS_FILE"}
     extra = {"SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT"} | (set() if process.serves else {"HEALTH_PORT"})
-    assert set(service["environment"]) == local | extra
+    if process.shares_metrics:
+        extra.add("PROMETHEUS_MULTIPROC_DIR")
+    if process.name in BEHIND_GATEWAY:  # loopback, where the local gateway is, needs no saying
+        extra.add("FORWARDED_ALLOW_IPS")
+    assert set(service["environment"]) - set(OPTIONAL) == local | extra
+
+
+def test_figures_of_several_workers_lie_in_a_folder_emptied_at_each_start() -> None:
+    for process in PROCESSES:
+        folder = SERVICES[process.name]["environment"].get("PROMETHEUS_MULTIPROC_DIR")
+        assert bool(folder) is process.shares_metrics
+        assert folder is None or any(m.startswith(f"{folder}:") for m in SERVICES[process.name]["tmpfs"])
 
 
 def test_credentials_of_every_edge_are_accepted_by_the_callee() -> None:
@@ -160,6 +173,38 @@ def test_env_example_names_every_variable_with_its_default() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     shown = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert set(shown) == used
+    commented = dict(line[1:].split("=", 1) for line in lines if re.match(r"#[A-Z0-9_]+=", line))
+    assert set(commented) == set(OPTIONAL)
     for name, value in re.findall(r"\$\{([A-Z0-9_]+):?-([^${}]*)\}", text):
         if name != "NAME":
             assert shown[name] == value, name
+
+
+def settings_classes() -> list[tuple[str, type[SuiteSettings]]]:
+    from admin_panel.settings import AdminSettings
+    from billing_api.settings import BillingSettings
+    from pay_api.sandbox.settings import SandboxSettings
+    from pay_api.settings import Settings as PaySettings
+    from scheduler.settings import SchedulerSettings
+    from user_api.settings import Settings as UserSettings
+
+    return [
+        ("user-worker", UserSettings),
+        ("pay-worker", PaySettings),
+        ("cloudpayments-sandbox", SandboxSettings),
+        ("billing-worker", BillingSettings),
+        ("admin-worker", AdminSettings),
+        ("scheduler-beat", SchedulerSettings),
+    ]
+
+
+@pytest.mark.parametrize(("service", "settings"), settings_classes(), ids=lambda value: str(value))
+def test_compose_hands_on_every_setting_a_service_reads(service: str, settings: type[SuiteSettings]) -> None:
+    read = {name.upper() for name in settings.model_fields}
+    handed = set(SERVICES[service]["environment"])
+    # the sandbox talks to no broker and has no second port; it, the panel and the scheduler are not called
+    unused = {"AMQP_URL", "HEALTH_PORT"} if service == "cloudpayments-sandbox" else set()
+    unused |= (
+        set() if service in {"user-worker", "pay-worker", "billing-worker"} else {"ACCEPTED_CREDENTIALS"}
+    )
+    assert read - handed == unused

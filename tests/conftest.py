@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.stack import LocalStack
-from deploy.progress import Progress
+from deploy.progress import Progress, ServiceFailed
 from deploy.stack import wait_for_catalogue
 from tests import servers
 from tests.servers import Broker, DatabaseUrls, PostgresServer
@@ -79,13 +79,19 @@ def management_url(broker: Broker) -> str:
 
 @pytest.fixture(scope="session")
 def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """The whole local stack with the real services; for tests marked e2e, which run one after another."""
+    """The whole local stack with the real services, dropped at the end; for tests marked e2e.
+
+    It has ports and data of its own and runs this checkout's code. They run one after another (`make test`).
+    """
     root = tmp_path_factory.mktemp("stack")
     servers.give_ports(root)
     stack = LocalStack(root)
     try:
-        stack.up(Progress())
-        wait_for_catalogue(stack, Progress())
+        try:
+            stack.up(Progress())
+            wait_for_catalogue(stack, Progress())
+        except ServiceFailed as failure:
+            pytest.fail(f"{failure.name} failed: {failure.what}\n{failure.log}", pytrace=False)
         yield stack
     finally:
         stack.reset()

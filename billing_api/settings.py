@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from shared.settings import ConfigurationRefused, SuiteSettings
 
+DEMO_SELLER_INN: Final = "7700000000"
 AUDIENCE: Final = "billing-api"  # this service's name in tokens, logs and event sources
 
 
@@ -24,12 +25,26 @@ class BillingSettings(SuiteSettings):
     user_api_token: SecretStr = SecretStr("dev-billing-api-to-user-api")
     django_secret_key: SecretStr = SecretStr("dev-insecure-django-secret-key")
     user_api_timeout_seconds: float = 10.0
+    # The seller as invoices and statements name it; empty ones are left out.
+    seller_name: str = "ООО «Онлайн-кинотеатр» (демонстрация)"
+    seller_name_en: str = "Online Cinema LLC (demonstration)"
+    seller_address: str = "123456, г. Москва, ул. Примерная, д. 1"
+    seller_address_en: str = "1 Primernaya St., Moscow, 123456, Russia"
+    seller_inn: str = DEMO_SELLER_INN
+    seller_kpp: str = "770001001"
+    seller_ogrn: str = "1027700000000"
+    seller_bank: str = ""
+    seller_email: str = "billing@cinema.example"
+    seller_director: str = ""
+    seller_accountant: str = ""
 
     def refuse_unsafe(self) -> None:
-        """In production, also stops when no caller has a credential: nobody could call then."""
+        """In production, also stops without credentials of callers and with the demonstration's seller."""
         super().refuse_unsafe()
         if self.is_production and not self.accepted_credentials:
             raise ConfigurationRefused("ACCEPTED_CREDENTIALS", "the secret is missing")
+        if self.is_production and self.seller_inn == DEMO_SELLER_INN:
+            raise ConfigurationRefused("SELLER_INN", "documents would name the demonstration's seller")
 
 
 @cache

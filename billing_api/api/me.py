@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,12 +18,16 @@ from billing_api.api.bodies import AccountBody, ChargeBody, InvoiceBody, Payment
 from billing_api.api.documents import page_of
 from billing_api.api.lists import newest_first
 from billing_api.api.permissions import IsEndUser, end_user
-from billing_api.api.requests import PageQuery, StatementQuery, read
-from billing_api.api.statements import statement_body
+from billing_api.api.requests import DocumentQuery, PageQuery, StatementQuery, read
+from billing_api.api.statements import answer_invoice, answer_statement
 from billing_api.billing_service import queries
 from billing_api.billing_service.models import InvoiceLine
 from billing_api.billing_service.queries.documents import line_view
 from billing_api.billing_service.queries.shapes import moment
+
+_LOCALE = OpenApiParameter(
+    "locale", str, enum=["ru", "en"], description="Language of the document; else Accept-Language decides"
+)
 
 
 class MeView(APIView):
@@ -54,6 +60,19 @@ class MyInvoice(MeView):
     def get(self, request: Request, invoice_id: UUID) -> Response:
         """One invoice with the steps that explain its figures."""
         return Response(queries.invoice_view(rows.invoice(invoice_id, end_user(request).user_id)))
+
+
+class MyInvoiceDocument(MeView):
+    @extend_schema(
+        operation_id="my_invoice_document",
+        tags=["me"],
+        parameters=[_LOCALE],
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, invoice_id: UUID) -> HttpResponseBase:
+        """One invoice as PDF, with what was paid and credited of it so far."""
+        query = read(DocumentQuery, request.query_params, "query")
+        return answer_invoice(request, end_user(request).user_id, invoice_id, query)
 
 
 def _charge(line: InvoiceLine) -> dict[str, Any]:
@@ -97,11 +116,19 @@ class MyStatement(MeView):
         parameters=[
             OpenApiParameter("from", str, description="First day (account's zone); 30 days ago when absent"),
             OpenApiParameter("to", str, description="Last day, included; today when absent"),
-            OpenApiParameter("format", str, enum=["json"]),
+            OpenApiParameter("format", str, enum=["json", "csv", "pdf"]),
+            _LOCALE,
         ],
-        responses={200: StatementBody},
+        responses={
+            (200, "application/json"): StatementBody,
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/pdf"): OpenApiTypes.BINARY,
+        },
     )
-    def get(self, request: Request) -> Response:
-        """The statement: opening balance, every movement with its document, closing balance."""
-        query: dict[str, Any] = read(StatementQuery, request.query_params, "query")
-        return Response(statement_body(end_user(request).user_id, query["from"], query["to"]))
+    def get(self, request: Request) -> HttpResponseBase:
+        """The statement: opening balance, every movement with its document, closing balance.
+
+        JSON and CSV are streamed. A PDF has at most 5,000 movements (422 `statement-too-long`).
+        """
+        query = read(StatementQuery, request.query_params, "query")
+        return answer_statement(request, end_user(request).user_id, query)

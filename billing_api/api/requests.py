@@ -103,11 +103,17 @@ class InvoicesQuery(OfUserQuery):
     )
 
 
-class StatementQuery(serializers.Serializer[Any]):
+class DocumentQuery(serializers.Serializer[Any]):
+    """The language of a document; Accept-Language decides when it is absent."""
+
+    locale = serializers.ChoiceField(["ru", "en"], required=False, default=None)
+
+
+class StatementQuery(DocumentQuery):
     """Days in the account's zone, both included; the format."""
 
     to = serializers.DateField(required=False, default=None)
-    format = serializers.ChoiceField(["json"], required=False, default="json")
+    format = serializers.ChoiceField(["json", "csv", "pdf"], required=False, default="json")
 
     def get_fields(self) -> dict[str, Any]:
         # `from` is a word of Python's own.

@@ -1,13 +1,24 @@
-"""The statement's range when the caller names none: the last 30 days of the account's zone."""
+"""Answers with a statement: JSON and CSV in a stream, PDF whole; and with an invoice as PDF."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+
+from billing_api.api import rows
+from billing_api.api.languages import language
+from billing_api.billing_service.documents.invoice_document import invoice_document
+from billing_api.billing_service.documents.statement_csv import statement_csv
+from billing_api.billing_service.documents.statement_document import statement_document
+from billing_api.billing_service.documents.typesetting import set_pdf
 from billing_api.billing_service.models import Account
-from billing_api.billing_service.statement import make_statement, statement_view
+from billing_api.billing_service.statement import Statement, make_statement, statement_json
 from billing_api.config import wiring
 from shared.errors import invalid
 from shared.period import day_in_zone
@@ -16,15 +27,72 @@ USUAL_DAYS: Final = 30
 _MAX_DAYS: Final = 3660
 _FIRST_DAY: Final = date(2000, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
+_PIECE_BYTES: Final = 32 * 1024
+Answer = TypeVar("Answer", HttpResponse, StreamingHttpResponse)
 
 
-def statement_body(user_id: UUID, from_on: date | None, to_on: date | None) -> dict[str, Any]:
-    """The statement's JSON; both days are included. Raises ``range-invalid`` (422)."""
-    zone = Account.objects.filter(user_id=user_id).values_list("time_zone", flat=True).first()
-    to_on = to_on or day_in_zone(wiring.clock().now(), zone or "Europe/Moscow")
+def answer_statement(request: Request, user_id: UUID, query: dict[str, Any]) -> HttpResponseBase:
+    """The statement in the format of the query. Raises ``range-invalid``, ``statement-too-long`` (422)."""
+    account = Account.objects.filter(user_id=user_id).first()
+    statement = _statement(account, user_id, query["from"], query["to"])
+    told = language(request, query["locale"], account)
+    name = f"statement-{statement.from_on}-{statement.to_on}"
+    match query["format"]:
+        case "csv":
+            return _stream(statement_csv(statement, told), "text/csv; charset=utf-8", f"{name}.csv", told)
+        case "pdf":
+            now = wiring.clock().now()
+            data = statement_document(statement, wiring.seller(), told, now)
+            return _pdf(set_pdf("statement", data, now), name, told)
+        case _:
+            return StreamingHttpResponse(_pieces(statement_json(statement)), content_type="application/json")
+
+
+def answer_invoice(request: Request, user_id: UUID, invoice_id: UUID, query: dict[str, Any]) -> HttpResponse:
+    """An invoice of the user as PDF. Raises ``invoice-not-found`` (404)."""
+    invoice = rows.invoice(invoice_id, user_id)
+    told = language(request, query["locale"], invoice.account)
+    now = wiring.clock().now()
+    data = invoice_document(invoice, wiring.seller(), told, now)
+    return _pdf(set_pdf("invoice", data, now), f"invoice-{invoice.number}", told)
+
+
+def _statement(account: Account | None, user_id: UUID, from_on: date | None, to_on: date | None) -> Statement:
+    """The last 30 days of the account's zone when no range is named; at most ten years."""
+    zone = account.time_zone if account else "Europe/Moscow"
+    to_on = to_on or day_in_zone(wiring.clock().now(), zone)
     if not _FIRST_DAY <= to_on <= _LAST_DAY:
         raise invalid("range-invalid", "There is no statement of such a day.")
     from_on = from_on or to_on - timedelta(days=USUAL_DAYS)
     if (to_on - from_on).days > _MAX_DAYS:
         raise invalid("range-invalid", "A statement covers at most ten years.")
-    return statement_view(make_statement(user_id, from_on, to_on))
+    return make_statement(user_id, from_on, to_on)
+
+
+def _pieces(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines gathered into pieces worth a write to the network."""
+    held: list[bytes] = []
+    size = 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= _PIECE_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
+
+
+def _stream(lines: Iterator[bytes], content_type: str, name: str, told: str) -> StreamingHttpResponse:
+    answer = StreamingHttpResponse(_pieces(lines), content_type=content_type)
+    return _named(answer, "attachment", name, told)
+
+
+def _pdf(document: bytes, name: str, told: str) -> HttpResponse:
+    return _named(HttpResponse(document, content_type="application/pdf"), "inline", f"{name}.pdf", told)
+
+
+def _named(answer: Answer, how: str, name: str, told: str) -> Answer:
+    answer["Content-Disposition"] = f'{how}; filename="{name}"'
+    answer["Content-Language"] = told
+    answer["Vary"] = "Accept-Language"
+    return answer

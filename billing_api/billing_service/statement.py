@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import Count, Max, Q, Sum
+from django.db.models.functions import Coalesce
 
+from billing_api.billing_service.database import cursor
 from billing_api.billing_service.domain.ledger import Account as Chart
-from billing_api.billing_service.models import (
-    Account,
-    AuditRecord,
-    CreditNote,
-    Invoice,
-    LedgerEntry,
-    LedgerTransaction,
-    Payment,
-    Refund,
-)
+from billing_api.billing_service.models import Account, LedgerEntry
 from billing_api.billing_service.queries.shapes import moment, money
 from shared.errors import invalid
 from shared.period import start_of_day
 
-_PAGE: Final = 500
+_PAGE: Final = 1000
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "invoice": ("Счёт {}", "Invoice {}"),
     "payment": ("Оплата картой {}", "Card payment {}"),
@@ -34,6 +28,24 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "adjustment": ("Корректировка: {}", "Adjustment: {}"),
     "reversal": ("Аннулирование счёта {}", "Invoice {} voided"),
 }
+# A page of movements with the words of their documents. An adjustment has no document of its own but the
+# record of who made it, and why.
+_MOVEMENTS_SQL: Final = """
+SELECT e.position, e.posted_at, e.amount_minor, t.source_kind, t.source_id, coalesce(i.number, n.number),
+    CASE t.source_kind
+        WHEN 'payment' THEN p.card_mask
+        WHEN 'adjustment' THEN (SELECT reason FROM audit_record WHERE subject_id = t.source_id LIMIT 1)
+    END
+FROM ledger_entry e
+JOIN ledger_transaction t ON t.id = e.transaction_id
+LEFT JOIN invoice i ON i.id = t.source_id AND t.source_kind IN ('invoice', 'reversal', 'adjustment')
+LEFT JOIN credit_note n ON n.id = t.source_id AND t.source_kind = 'credit_note'
+LEFT JOIN payment p ON p.id = t.source_id AND t.source_kind = 'payment'
+WHERE e.account_id = %(account)s AND e.ledger_account = 'customer' AND e.currency = %(currency)s
+    AND e.posted_at >= %(starts_at)s AND e.posted_at < %(ends_at)s
+    AND e.position > %(after)s AND e.position <= %(last)s
+ORDER BY e.position LIMIT %(page)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,10 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """``movements`` are read page by page while they are consumed; the closing balance is known before."""
+    """``movements`` are read page by page while they are consumed; sums and their count are known before.
+
+    ``charged_minor`` and ``credited_minor`` >= 0: closing = opening - charged + credited.
+    """
 
     user_id: UUID
     currency: str
@@ -69,36 +84,60 @@ class Statement:
     from_on: date
     to_on: date
     opening_minor: int
-    closing_minor: int
+    charged_minor: int
+    credited_minor: int
+    count: int
     movements: Iterator[Movement]
+
+    @property
+    def closing_minor(self) -> int:
+        return self.opening_minor - self.charged_minor + self.credited_minor
 
 
 def make_statement(user_id: UUID, from_on: date, to_on: date) -> Statement:
-    """Days are of the account's zone, both included. Raises ``range-invalid``. An unknown user: all zero."""
+    """Days are of the account's zone, both included. Raises ``range-invalid``. An unknown user: all zero.
+
+    What is posted after this call is not in it, however long the movements are read.
+    """
     if to_on < from_on:
         raise invalid("range-invalid", "The range must not end before it begins.")
     account = Account.objects.filter(user_id=user_id).first()
     if account is None:
-        return Statement(user_id, "RUB", "Europe/Moscow", from_on, to_on, 0, 0, iter(()))
+        return Statement(user_id, "RUB", "Europe/Moscow", from_on, to_on, 0, 0, 0, 0, iter(()))
     starts_at = start_of_day(from_on, account.time_zone)
     ends_at = start_of_day(to_on + timedelta(days=1), account.time_zone)
-    opening = _balance_at(account, starts_at)
-    closing = _balance_at(account, ends_at)
+    entries = _entries(account)
+    last: int = entries.aggregate(last=Coalesce(Max("position"), 0))["last"]
+    within = Q(posted_at__gte=starts_at)
+    sums = entries.filter(position__lte=last, posted_at__lt=ends_at).aggregate(
+        before=Coalesce(Sum("amount_minor", filter=~within), 0),
+        charged=Coalesce(Sum("amount_minor", filter=within & Q(amount_minor__gt=0)), 0),
+        credited=Coalesce(Sum("amount_minor", filter=within & Q(amount_minor__lt=0)), 0),
+        count=Count("id", filter=within),
+    )
     return Statement(
         user_id,
         account.currency,
         account.time_zone,
         from_on,
         to_on,
-        opening,
-        closing,
-        _movements(account, starts_at, ends_at, opening),
+        -sums["before"],
+        sums["charged"],
+        -sums["credited"],
+        sums["count"],
+        _movements(account, starts_at, ends_at, -sums["before"], last),
     )
 
 
 def statement_view(statement: Statement) -> dict[str, Any]:
-    """The JSON body of the contracts."""
-    return {
+    """The JSON body of the contracts, as one value."""
+    body: dict[str, Any] = json.loads(b"".join(statement_json(statement)))
+    return body
+
+
+def statement_json(statement: Statement) -> Iterator[bytes]:
+    """The JSON body of the contracts, piece by piece: one movement at a time is held."""
+    head = {
         "account": {
             "user_id": str(statement.user_id),
             "currency": statement.currency,
@@ -107,74 +146,50 @@ def statement_view(statement: Statement) -> dict[str, Any]:
         "from": statement.from_on.isoformat(),
         "to": statement.to_on.isoformat(),
         "opening_balance": money(statement.opening_minor, statement.currency),
-        "movements": [movement.as_json(statement.currency) for movement in statement.movements],
-        "closing_balance": money(statement.closing_minor, statement.currency),
     }
+    yield f'{json.dumps(head)[:-1]}, "movements": ['.encode()
+    for number, movement in enumerate(statement.movements):
+        text = json.dumps(movement.as_json(statement.currency), ensure_ascii=False)
+        yield f", {text}".encode() if number else text.encode()
+    closing = json.dumps(money(statement.closing_minor, statement.currency))
+    yield f'], "closing_balance": {closing}}}'.encode()
 
 
 def balance_at(user_id: UUID, at: datetime) -> int:
     """The balance of a personal account just before a moment (UTC), from the customer's view, minor units."""
     account = Account.objects.filter(user_id=user_id).first()
-    return _balance_at(account, at) if account else 0
+    if account is None:
+        return 0
+    found = _entries(account).filter(posted_at__lt=at).aggregate(total=Coalesce(Sum("amount_minor"), 0))
+    return -int(found["total"])
 
 
-def _balance_at(account: Account, at: datetime) -> int:
-    found = LedgerEntry.objects.filter(
-        account=account,
-        ledger_account=Chart.CUSTOMER.value,
-        currency=account.currency,
-        posted_at__lt=at,
-    ).aggregate(total=Sum("amount_minor"))
-    return -(found["total"] or 0)
-
-
-def _movements(account: Account, starts_at: datetime, ends_at: datetime, opening: int) -> Iterator[Movement]:
-    balance, after = opening, -1
-    entries = LedgerEntry.objects.select_related("transaction").filter(
-        account=account,
-        ledger_account=Chart.CUSTOMER.value,
-        currency=account.currency,
-        posted_at__gte=starts_at,
-        posted_at__lt=ends_at,
+def _entries(account: Account) -> Any:
+    return LedgerEntry.objects.filter(
+        account=account, ledger_account=Chart.CUSTOMER.value, currency=account.currency
     )
-    while page := list(entries.filter(position__gt=after).order_by("position")[:_PAGE]):
-        documents = _documents([entry.transaction for entry in page])
-        for entry in page:
-            balance -= entry.amount_minor
-            kind, number, word = documents[entry.transaction_id]
-            ru, en = (text.format(word).strip() for text in _TEXTS.get(kind, ("{}", "{}")))
-            yield Movement(
-                entry.posted_at,
-                kind,
-                entry.transaction.source_id,
-                number,
-                ru,
-                en,
-                -entry.amount_minor,
-                balance,
-            )
-        after = page[-1].position
 
 
-def _documents(transactions: list[LedgerTransaction]) -> dict[UUID, tuple[str, str | None, str]]:
-    """Per transaction: kind, number of its document if it has one, and the word for its description."""
-    ids = [row.source_id for row in transactions]
-    numbers = dict(Invoice.objects.filter(id__in=ids).values_list("id", "number"))
-    notes = dict(CreditNote.objects.filter(id__in=ids).values_list("id", "number"))
-    cards = dict(Payment.objects.filter(id__in=ids).values_list("id", "card_mask"))
-    reasons = dict(AuditRecord.objects.filter(subject_id__in=ids).values_list("subject_id", "reason"))
-    refunds = dict(Refund.objects.filter(id__in=ids).values_list("id", "reason"))
-    found: dict[UUID, tuple[str, str | None, str]] = {}
-    for row in transactions:
-        number = numbers.get(row.source_id) or notes.get(row.source_id)
-        word = (
-            number
-            or cards.get(row.source_id)
-            or refunds.get(row.source_id)
-            or reasons.get(row.source_id)
-            or ""
-        )
-        if row.source_kind == "adjustment" and row.source_id in numbers:
-            word = reasons.get(row.source_id) or str(number)
-        found[row.id] = (row.source_kind, number, word)
-    return found
+def _movements(
+    account: Account, starts_at: datetime, ends_at: datetime, opening: int, last: int
+) -> Iterator[Movement]:
+    balance, after = opening, 0
+    values = {
+        "account": str(account.id),
+        "currency": account.currency,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "last": last,
+        "page": _PAGE,
+    }
+    while True:
+        with cursor() as database:
+            database.execute(_MOVEMENTS_SQL, {**values, "after": after})
+            page = database.fetchall()
+        for position, posted_at, amount_minor, kind, document_id, number, word in page:
+            after = position
+            balance -= amount_minor
+            ru, en = (text.format(word or number or "").strip() for text in _TEXTS.get(kind, ("{}", "{}")))
+            yield Movement(posted_at, kind, document_id, number, ru, en, -amount_minor, balance)
+        if len(page) < _PAGE:
+            return

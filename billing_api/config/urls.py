@@ -27,6 +27,7 @@ urlpatterns = [
     path("v1/me/account", me.MyAccount.as_view()),
     path("v1/me/invoices", me.MyInvoices.as_view()),
     path("v1/me/invoices/<uuid:invoice_id>", me.MyInvoice.as_view()),
+    path("v1/me/invoices/<uuid:invoice_id>.pdf", me.MyInvoiceDocument.as_view()),
     path("v1/me/charges", me.MyCharges.as_view()),
     path("v1/me/payments", me.MyPayments.as_view()),
     path("v1/me/statement", me.MyStatement.as_view()),

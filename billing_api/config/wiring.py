@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from billing_api.billing_service.documents.seller import Seller
 from billing_api.settings import AUDIENCE, settings
 from shared.auth import EndUserVerifier, JwksKeys, ServiceVerifier
 from shared.clock import Clock
@@ -25,3 +26,22 @@ def end_users() -> EndUserVerifier:
 def services() -> ServiceVerifier:
     """Knows the services that may call /internal/."""
     return ServiceVerifier(settings().accepted_credentials)
+
+
+@cache
+def seller() -> Seller:
+    """The seller of this installation."""
+    own = settings()
+    return Seller(
+        name_ru=own.seller_name,
+        name_en=own.seller_name_en,
+        address_ru=own.seller_address,
+        address_en=own.seller_address_en,
+        tax_number=own.seller_inn,
+        registration_reason_code=own.seller_kpp,
+        registration_number=own.seller_ogrn,
+        bank=own.seller_bank,
+        email=own.seller_email,
+        director=own.seller_director,
+        accountant=own.seller_accountant,
+    )

@@ -21,8 +21,8 @@ NOTHING = {"amount": 0, "currency": "RUB"}
 
 
 def body(response: Any) -> Any:
-    assert response.status_code == 200, response.content
-    return json.loads(response.content)
+    assert response.status_code == 200, response.getvalue()
+    return json.loads(response.getvalue())
 
 
 def test_an_unknown_user_has_a_balance_of_zero(callers: Callers) -> None:
@@ -40,7 +40,8 @@ def test_prepaid_money_is_above_zero(callers: Callers) -> None:
     rows.account(callers.user_id, balance_minor=12000)
     mine = body(callers.me("/v1/me/account"))
     assert mine["balance"] == {"amount": 12000, "currency": "RUB"}
-    assert body(callers.get(f"/internal/v1/accounts/{callers.user_id}")) == mine
+    internal = body(callers.get(f"/internal/v1/accounts/{callers.user_id}"))
+    assert internal == mine | {"received": NOTHING, "refunded": NOTHING}
 
 
 def test_an_invoice_as_agreed(callers: Callers) -> None:
@@ -205,3 +206,41 @@ def test_a_statement_covers_thirty_days_when_nothing_is_said(callers: Callers) -
 )
 def test_a_statement_that_cannot_be(callers: Callers, query: str, code: str) -> None:
     problem(callers.me(f"/v1/me/statement?{query}"), 422, code)
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "head"),
+    [
+        ("", "", "Дата;"),
+        ("&locale=en", "ru", "Date,"),
+        ("", "en-GB,ru;q=0.5", "Date,"),
+        ("", "de, ru-RU;q=0.8, en;q=0.1", "Дата;"),
+    ],
+)
+def test_a_statement_as_csv_in_the_language_asked_for(
+    callers: Callers, query: str, accept: str, head: str
+) -> None:
+    rows.account(callers.user_id)
+    headers = {"Authorization": f"Bearer {callers.token()}", "Accept-Language": accept}
+    answer = callers.client.get(f"/v1/me/statement?format=csv{query}", headers=headers)
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == (
+        'attachment; filename="statement-2026-03-12-2026-04-11.csv"'
+    )
+    assert answer.getvalue().decode("utf-8-sig").startswith(head)
+
+
+def test_documents_as_pdf(callers: Callers) -> None:
+    of = rows.account(callers.user_id)
+    made = rows.invoice(of)
+    invoice = callers.me(f"/v1/me/invoices/{made.id}.pdf?locale=en")
+    assert (invoice.status_code, invoice.headers["Content-Type"]) == (200, "application/pdf")
+    assert invoice.headers["Content-Disposition"] == 'inline; filename="invoice-2026-000001.pdf"'
+    assert invoice.headers["Content-Language"] == "en"
+    assert invoice.content.startswith(b"%PDF-")
+    statement = callers.me("/v1/me/statement?format=pdf")
+    assert statement.status_code == 200
+    assert statement.content.startswith(b"%PDF-")
+    other = rows.invoice(rows.account(new_id()), 2)
+    problem(callers.me(f"/v1/me/invoices/{other.id}.pdf"), 404, "invoice-not-found")
+    problem(callers.me(f"/v1/me/invoices/{made.id}.pdf?locale=fr"), 422, "invalid-request")

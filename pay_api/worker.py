@@ -14,6 +14,7 @@ from pay_api import repository
 from pay_api.health import database_health
 from pay_api.pay_service.apply_provider_event import apply_stored_event
 from pay_api.pay_service.charge_queued import charge_queued
+from pay_api.pay_service.compare_daily import DailyComparison
 from pay_api.pay_service.context import Context, open_context
 from pay_api.pay_service.reconcile import reconcile
 from pay_api.settings import Settings
@@ -87,6 +88,8 @@ async def run(settings: Settings, stop: asyncio.Event, ctx: Context | None = Non
                 group.create_task(_repeat(stop, f"charge-{number}", lambda: charge_queued(context), watch))
             group.create_task(_repeat(stop, "webhooks", lambda: apply_waiting_webhooks(context), watch))
             group.create_task(_repeat(stop, "reconcile", lambda: _reconcile(context), watch))
+            daily = DailyComparison()
+            group.create_task(_repeat(stop, "compare", lambda: daily.run_if_due(context), watch))
             group.create_task(
                 run_relay(
                     settings.asyncpg_dsn,

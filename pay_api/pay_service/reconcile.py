@@ -163,6 +163,7 @@ async def _no_answer(
         return
     if payment.status == PaymentStatus.PROCESSING:
         await settle(ctx, session, payment, attempt, found, actor=ACTOR, now=now)
+    attempt.last_missed_at = None  # two misses count only one after the other
     attempt.next_query_at = next_query_at(attempt.first_sent_at, now)
 
 

@@ -226,6 +226,7 @@ def charge_of(
         cardholder_name=payer.cardholder_name,
         save_method=payment.save_method,
         token=ctx.vault.open(method.token_encrypted) if method else None,
+        invoice_id=payment.invoice_id,
     )
 
 

@@ -57,6 +57,7 @@ class Charge:
     cardholder_name: str | None = field(default=None, repr=False)
     save_method: bool = False
     token: str | None = field(default=None, repr=False)
+    invoice_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,24 @@ class RefundFound:
     refund_id: UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterRow:
+    """An operation that moved money or holds it, as the provider's own register has it.
+
+    Exactly one of ``paid`` and ``refund`` is there; neither when the row cannot be read. Ids of ours are
+    those we gave with the charge, if any.
+    """
+
+    transaction_id: str
+    created_at: datetime
+    paid: Succeeded | Authorized | None = None
+    refund: RefundFound | None = None
+    attempt_id: UUID | None = None
+    payment_id: UUID | None = None
+    invoice_id: UUID | None = None
+    description: str = ""
+
+
 class EventKind(StrEnum):
     """Notifications, in neutral words."""
 
@@ -225,6 +244,7 @@ class Provider(Protocol):
     name: str
     terminal_id: str
     currencies: frozenset[str]
+    keeps_register: bool
 
     def accepts_cryptogram(self, cryptogram: str) -> bool:
         """Whether the text has the outer form of a card cryptogram; nothing is sent."""
@@ -256,6 +276,13 @@ class Provider(Protocol):
         self, original_transaction_id: str, since: datetime, until: datetime
     ) -> Sequence[RefundFound] | None:
         """Refunds of a transaction in the register of that time; None when it could not be read."""
+        ...
+
+    async def read_register(self, since: datetime, until: datetime) -> Sequence[RegisterRow] | None:
+        """Operations with money created within that time, oldest first; None when it could not be read.
+
+        Only of a provider that ``keeps_register``.
+        """
         ...
 
     def read_notification(self, kind: str, headers: Mapping[str, str], body: bytes) -> ProviderEvent:

@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Self
 from uuid import UUID
 
@@ -24,11 +24,13 @@ from pay_api.providers.base import (
     ProviderEvent,
     QueryOutcome,
     RefundFound,
+    RegisterRow,
     Unknown,
 )
 from pay_api.providers.cloudpayments_amounts import amount_of, encode
 from pay_api.providers.cloudpayments_http import Answered, Transport
 from pay_api.providers.cloudpayments_receipt import customer_receipt
+from pay_api.providers.cloudpayments_register import read_row
 from pay_api.settings import Settings
 from shared import logs
 
@@ -45,6 +47,7 @@ _CHECK_CODES: Final = {
 }
 _NO_IP: Final = "127.0.0.1"  # IpAddress is required of us even when nobody sits at a browser
 _MAX_PAGES: Final = 50
+_REGISTER_PIECE: Final = timedelta(hours=6)
 
 log = logs.logger(__name__)
 
@@ -55,6 +58,7 @@ class CloudPayments:
     name = "cloudpayments"
     # Others must be agreed with the provider first.
     currencies = frozenset({"RUB"})
+    keeps_register = True
 
     def __init__(
         self, public_id: str, secret: str, http: Transport, taxation_system: int, *, refuse_test_mode: bool
@@ -121,6 +125,7 @@ class CloudPayments:
             "IpAddress": charge.ip or _NO_IP,
             "JsonData": {
                 "payment_id": str(charge.payment_id),
+                **({"invoice_id": str(charge.invoice_id)} if charge.invoice_id else {}),
                 "cloudpayments": {"CustomerReceipt": receipt},
             },
         }
@@ -206,6 +211,19 @@ class CloudPayments:
         if rows is None:
             return None
         return [found for row in rows if (found := answers.read_refund(row, original_transaction_id))]
+
+    async def read_register(self, since: datetime, until: datetime) -> Sequence[RegisterRow] | None:
+        """Read in pieces: a list ends at a number of pages."""
+        found: list[RegisterRow] = []
+        while since < until:
+            end = min(since + _REGISTER_PIECE, until)
+            rows = await self._list(since, end)
+            if rows is None:
+                return None
+            found += [row for row in map(read_row, rows) if row is not None]
+            since = end
+        # Both ends of a piece belong to it.
+        return list({row.transaction_id: row for row in found}.values())
 
     async def _list(self, since: datetime, until: datetime) -> list[dict[str, Any]] | None:
         found: list[dict[str, Any]] = []

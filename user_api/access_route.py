@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import datetime
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from shared import correlation, logs, metrics
 from shared.asgi import SAFE_HEADERS
@@ -25,35 +26,34 @@ _HEADERS: Final = [
 ]
 
 log = logs.logger(__name__)
+_named_log = logging.getLogger(__name__)
 
 
 class AccessRoute:
     """Stands before the whole application and answers an access check that ends in 200.
 
     Whatever else may come of it (no token or a refused one, an ended session, a resource of another form,
-    doubt) is passed on to the route of the same address, which says so in full: one place for every
-    refusal. The answer, its headers and its metrics are those of that route; its line in the log is written
-    at level DEBUG only, for these are the suite's most frequent requests.
+    doubt) is left to the route of the same address, which says so in full: one place for every refusal.
+    The answer, its headers and its metrics are those of that route; its line in the log is written at level
+    DEBUG only and it is not traced, for these are the suite's most frequent requests.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self) -> None:
         self._answered = metrics.HTTP_REQUESTS.labels("GET", ROUTE, "200")
         self._seconds = metrics.HTTP_SECONDS.labels("GET", ROUTE)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, resources: Resources, scope: Scope, send: Send) -> bool:
+        """Whether the request was one of these and has been answered."""
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(PREFIX):
-            await self._app(scope, receive, send)
-            return
+            return False
         started = time.perf_counter()
         correlation_id, authorization = _read_headers(scope)
         resource = scope["path"][len(PREFIX) :]
-        decision = None
-        if authorization is not None and RESOURCE.fullmatch(resource):
-            decision = await _decide(scope["app"].state.resources, authorization, resource)
+        if authorization is None or not RESOURCE.fullmatch(resource):
+            return False
+        decision = await _decide(resources, authorization, resource)
         if decision is None:
-            await self._app(scope, receive, send)
-            return
+            return False
         body = _render(resource, decision)
         correlation_id = correlation.accept(correlation_id)
         headers = [
@@ -66,14 +66,16 @@ class AccessRoute:
         seconds = time.perf_counter() - started
         self._answered.inc()
         self._seconds.observe(seconds)
-        log.debug(
-            "request",
-            method="GET",
-            route=ROUTE,
-            status=200,
-            seconds=round(seconds, 4),
-            correlation_id=correlation_id,
-        )
+        if _named_log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "request",
+                method="GET",
+                route=ROUTE,
+                status=200,
+                seconds=round(seconds, 4),
+                correlation_id=correlation_id,
+            )
+        return True
 
 
 def _read_headers(scope: Scope) -> tuple[str, str | None]:

@@ -10,7 +10,7 @@ from uuid import UUID
 from billing_api.billing_service import discount_rules, events, posting
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import ledger
-from billing_api.billing_service.domain.pricing import PricedLine, Quote
+from billing_api.billing_service.domain.pricing import LineKind, PricedLine, Quote
 from billing_api.billing_service.models import Account, Invoice, InvoiceLine, Product, Subscription
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.pricing_inputs import Sale, price
@@ -29,6 +29,7 @@ class Terms:
     corrects_id: UUID | None = None
     reason: str = ""
     description: dict[str, str] | None = None  # None: the product's title
+    credit_description: dict[str, str] | None = None  # of a credit line (change of product)
 
 
 def issue_invoice(
@@ -128,15 +129,18 @@ def _line(
     invoice: Invoice, position: int, line: PricedLine, product: Product | None, terms: Terms
 ) -> InvoiceLine:
     snapshot: dict[str, Any] = {}
-    if product is not None:
+    if product is not None and line.kind is not LineKind.CREDIT:
         snapshot = {"slug": product.slug, "title": product.title, "version": product.sequence}
+    is_credit = line.kind is LineKind.CREDIT
+    described = terms.credit_description if is_credit else terms.description
+    product_id = UUID(line.product_id) if is_credit else product.id if product else None
     return InvoiceLine(
         account_id=invoice.account_id,
         invoice=invoice,
         position=position,
         kind=line.kind.value,
-        description=terms.description or (product.title if product else {"ru": "", "en": ""}),
-        product_id=product.id if product else None,
+        description=described or (product.title if product else {"ru": "", "en": ""}),
+        product_id=product_id,
         price_id=UUID(line.price_id) if line.price_id else None,
         product_snapshot=snapshot,
         quantity=line.quantity,

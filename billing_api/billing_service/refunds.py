@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from billing_api.billing_service import crediting, orders, posting, settlement
+from billing_api.billing_service import changes, crediting, orders, posting, settlement
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.models import Account, Invoice, OutgoingOrder, Payment, Refund, Subscription
@@ -106,5 +106,7 @@ def _end_what_it_bought(account: Account, invoice: Invoice, now: datetime) -> No
     subscription = Subscription.objects.get(id=invoice.subscription_id)
     # An older invoice given back does not take away a period that a newer one paid for.
     if subscription.status in OVER or subscription.latest_invoice_id != invoice.id:
+        return
+    if invoice.kind == "change" and changes.undo(account, subscription, invoice, now):
         return
     settlement.end_subscription(account, subscription, rules.Action.CANCEL, "payment refunded", now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from billing_api.billing_service import (
+    changes,
     crediting,
     discount_rules,
     events,
@@ -15,7 +16,7 @@ from billing_api.billing_service import (
 from billing_api.billing_service.domain import invoice as invoice_rules
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.domain import subscription as rules
-from billing_api.billing_service.models import Account, Invoice, Subscription
+from billing_api.billing_service.models import Account, Invoice, PendingChange, Subscription
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.reports import report
 from shared.period import day_in_zone
@@ -55,7 +56,29 @@ def settle_if_paid(account: Account, invoice: Invoice, documents: Documents, now
     events.tell_invoice("invoice.paid", account, invoice, now)
     if invoice.subscription_id is not None and invoice.kind in ("first", "renewal", "purchase"):
         _move_subscription(account, invoice, documents, now)
+    if invoice.subscription_id is not None and invoice.kind == "change":
+        _change_product(account, invoice, documents, now)
     return True
+
+
+def _change_product(account: Account, invoice: Invoice, documents: Documents, now: datetime) -> None:
+    """The change was paid: it is carried out, unless it was given up meanwhile; then the money is balance."""
+    assert invoice.subscription_id is not None
+    subscription = Subscription.objects.get(id=invoice.subscription_id)
+    change = PendingChange.objects.filter(invoice=invoice, state="open").first()
+    refused = rules.refusal(subscription_terms.as_value(subscription), rules.Action.CHANGE_PRODUCT)
+    if change is not None and refused is None:
+        changes.carry_out(account, subscription, change, now)
+        return
+    if change is not None:
+        changes.settle(change, "lapsed", now)
+    _give_back(account, invoice, "change of product given up", documents, now)
+    report("paid_after_end", account, ("invoice", invoice.id), {}, now)
+
+
+def _give_back(account: Account, invoice: Invoice, reason: str, documents: Documents, now: datetime) -> None:
+    if crediting.left_minor(invoice) > 0:
+        crediting.issue_credit_note(account, invoice, crediting.left_minor(invoice), reason, documents, now)
 
 
 def _move_subscription(account: Account, invoice: Invoice, documents: Documents, now: datetime) -> None:
@@ -64,10 +87,7 @@ def _move_subscription(account: Account, invoice: Invoice, documents: Documents,
     value = subscription_terms.as_value(subscription)
     if subscription.status in _OVER:
         # Money came for a subscription that had ended meanwhile: it is the customer's.
-        if crediting.left_minor(invoice) > 0:
-            crediting.issue_credit_note(
-                account, invoice, crediting.left_minor(invoice), "subscription ended", documents, now
-            )
+        _give_back(account, invoice, "subscription ended", documents, now)
         report("paid_after_end", account, ("invoice", invoice.id), {}, now)
         return
     today = day_in_zone(now, subscription.time_zone)
@@ -106,6 +126,7 @@ def void(account: Account, invoice: Invoice, now: datetime) -> None:
     discount_rules.release_uses(invoice)
     if invoice.subscription_id is not None:
         discount_rules.release_promo_code(account, invoice.subscription_id, now)
+    changes.lapse(invoice, now)
     events.tell_invoice("invoice.voided", account, invoice, now)
 
 
@@ -148,6 +169,7 @@ def end_subscription(
 
     Open invoices of it are closed through close-payments; ``then`` says what becomes of them.
     """
+    changes.close(account, subscription, now)
     value = subscription_terms.as_value(subscription)
     day = on or day_in_zone(now, subscription.time_zone)
     ended = rules.cancel if action is rules.Action.CANCEL else rules.expire

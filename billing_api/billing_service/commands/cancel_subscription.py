@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-from billing_api.billing_service import crediting, events, orders, settlement, subscription_terms
+from billing_api.billing_service import changes, crediting, events, orders, settlement, subscription_terms
 from billing_api.billing_service.actors import SYSTEM, Actor, record
 from billing_api.billing_service.commands.abandon_subscription import hold_subscription
 from billing_api.billing_service.commands.cancel_payment import refuse_while_open
@@ -16,9 +16,10 @@ from billing_api.billing_service.domain import proration
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.models import Account, Invoice, Payment, Subscription
 from billing_api.billing_service.numbering import Documents
+from billing_api.billing_service.paid_days import paid_run
 from shared.errors import conflict
 from shared.money import Money
-from shared.period import Period, day_in_zone
+from shared.period import day_in_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ class SubscriptionCancelled:
     cancel_at_period_end: bool
     credited: Money
     to_card: Money
+
+
+@dataclass(frozen=True, slots=True)
+class _Credit:
+    """A part of an invoice that is credited, and how much of it the card can get back."""
+
+    invoice: Invoice
+    amount_minor: int
+    payment: Payment | None
+    to_card_minor: int
 
 
 def cancel_subscription(
@@ -57,7 +68,7 @@ def cancel_subscription(
             "status": subscription.status,
             "cancel_at_period_end": subscription.cancel_at_period_end,
         }
-        credit, payment, to_card = None, None, 0
+        credits: list[_Credit] = []
         if mode == "period_end":
             decided = rules.schedule_cancel(value)
         else:
@@ -65,16 +76,15 @@ def cancel_subscription(
             today = day_in_zone(now, subscription.time_zone)
             decided = rules.cancel(value, today=today)
             if refund_unused:
-                credit, payment, to_card = _unused_back(subscription, today)
-        credited = credit[1] if credit else 0
-        done = _outcome(subscription, decided, credited, to_card)
+                credits = _unused_back(subscription, today)
+        done = _outcome(subscription, decided, credits)
         if preview:
             return done
         if mode == "period_end":
             _schedule(account, subscription, decided, now)
         else:
             documents = Documents(now)
-            _end_now(account, subscription, credit, payment, to_card, reason, documents, now)
+            _end_now(account, subscription, credits, reason, documents, now)
             documents.give_numbers()
         if actor.kind == "staff":
             _audit(actor, reason, subscription, before, done, now)
@@ -92,18 +102,19 @@ def _refuse_incomplete(subscription: Subscription) -> None:
 
 
 def _outcome(
-    subscription: Subscription, decided: rules.Subscription, credited: int, to_card: int
+    subscription: Subscription, decided: rules.Subscription, credits: list[_Credit]
 ) -> SubscriptionCancelled:
     return SubscriptionCancelled(
         subscription.id,
         decided.status.value,
         decided.cancel_at_period_end,
-        Money(credited, subscription.currency),
-        Money(to_card, subscription.currency),
+        Money(sum(one.amount_minor for one in credits), subscription.currency),
+        Money(sum(one.to_card_minor for one in credits), subscription.currency),
     )
 
 
 def _schedule(account: Account, subscription: Subscription, value: rules.Subscription, now: datetime) -> None:
+    changes.close(account, subscription, now)
     subscription_terms.take(subscription, value, now)
     subscription.save(using="billing")
     events.tell_subscription("subscription.cancel_scheduled", account, subscription, now)
@@ -132,48 +143,37 @@ def _audit(
 def _end_now(
     account: Account,
     subscription: Subscription,
-    credit: tuple[Invoice, int] | None,
-    payment: Payment | None,
-    to_card: int,
+    credits: list[_Credit],
     reason: str,
     documents: Documents,
     now: datetime,
 ) -> None:
-    if credit is not None:
-        invoice, amount = credit
-        note = crediting.issue_credit_note(account, invoice, amount, reason, documents, now)
-        if payment is not None and to_card > 0:
-            orders.order_refund(account, payment, to_card, reason, now, note.id)
+    for one in credits:
+        note = crediting.issue_credit_note(account, one.invoice, one.amount_minor, reason, documents, now)
+        if one.payment is not None and one.to_card_minor > 0:
+            orders.order_refund(account, one.payment, one.to_card_minor, reason, now, note.id)
     settlement.end_subscription(account, subscription, rules.Action.CANCEL, "cancelled now", now)
 
 
-def _unused_back(
-    subscription: Subscription, today: date
-) -> tuple[tuple[Invoice, int] | None, Payment | None, int]:
-    """What is credited, by which payment it was paid, and how much of it the card can get back."""
-    credit = _unused(subscription, today)
-    payment = _payment_of(credit[0]) if credit else None
-    to_card = min(credit[1], _refundable(payment)) if credit and payment else 0
-    return credit, payment, to_card
+def _unused_back(subscription: Subscription, today: date) -> list[_Credit]:
+    """What the unused days of the running period are worth (domain rule 3), invoice by invoice.
 
-
-def _unused(subscription: Subscription, today: date) -> tuple[Invoice, int] | None:
-    """The paid invoice of the running period and what its unused days are worth (domain rule 3)."""
-    invoice = subscription.invoices.filter(
-        status="paid", period_start_on__lte=today, period_end_on__gt=today
-    ).first()
-    if invoice is None or invoice.period_start_on is None or invoice.period_end_on is None:
-        return None
-    line = invoice.lines.order_by("position").first()
-    assert line is not None
-    paid = proration.PaidDays(
-        str(subscription.product_id),
-        Period(invoice.period_start_on, invoice.period_end_on),
-        crediting.left_minor(invoice),
-        line.vat_rate_bp,
-    )
-    worth = proration.unused_credit_minor(paid, today)
-    return (invoice, worth) if worth > 0 else None
+    After a change of product the days were paid by its invoice and, through its credit line, by the one
+    before: the newest gives back first, each no more than is left of it.
+    """
+    if subscription.period_start_on is None or subscription.period_end_on is None:
+        return []
+    run = paid_run(subscription, today)
+    rest = proration.unused_credit_minor(run.paid, today) if run.paid else 0
+    credits = []
+    for invoice in run.invoices:
+        amount = min(rest, crediting.left_minor(invoice))
+        if amount > 0:
+            payment = _payment_of(invoice)
+            to_card = min(amount, _refundable(payment)) if payment else 0
+            credits.append(_Credit(invoice, amount, payment, to_card))
+            rest -= amount
+    return credits
 
 
 def _payment_of(invoice: Invoice) -> Payment | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from django.db.models import Count, F, Q, Sum
 
-from billing_api.billing_service import locks, settlement, subscription_terms, ticks
+from billing_api.billing_service import changes, locks, settlement, subscription_terms, ticks
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.domain.pricing import LineInput
@@ -158,6 +158,8 @@ def _bill(
 ) -> _Billed:
     """Invoices every period that began up to ``as_of`` and has no invoice yet, in order."""
     today = day_in_zone(as_of, subscription.time_zone)
+    if not _past_changes(account, subscription, today, now):
+        return _Billed(0, 0, False)
     due = rules.due_renewals(subscription_terms.as_value(subscription), today=today, cap=MISSED_PERIODS_CAP)
     total = 0
     for period in due.periods:
@@ -170,6 +172,22 @@ def _bill(
     if due.periods and subscription.billing_failures:
         Subscription.objects.filter(id=subscription.id).update(billing_failures=0)
     return _Billed(len(due.periods), total, due.cap_reached)
+
+
+def _past_changes(account: Account, subscription: Subscription, today: date, now: datetime) -> bool:
+    """Whether the renewal may go on: a change for the period's end is carried out before it.
+
+    A change that waits for its payment is closed first; until that is known, the renewal waits.
+    """
+    waiting = changes.open_change(subscription)
+    value = subscription_terms.as_value(subscription)
+    if waiting is None or not rules.due_renewals(value, today=today, cap=1).periods:
+        return True
+    if waiting.timing == "now":
+        changes.close_invoice(account, waiting, now)
+        return False
+    changes.carry_out(account, subscription, waiting, now)
+    return True
 
 
 def _renew(

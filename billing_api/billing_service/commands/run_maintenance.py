@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from billing_api.billing_service import events, locks, orders, settlement, subscription_terms, ticks
+from billing_api.billing_service import changes, events, locks, orders, settlement, subscription_terms, ticks
 from billing_api.billing_service.commands.start_subscription import INCOMPLETE_LIFE
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import dunning
@@ -20,6 +20,7 @@ from billing_api.billing_service.models import (
     Invoice,
     OutgoingOrder,
     PaymentCancellation,
+    PendingChange,
     Subscription,
 )
 from shared.period import day_in_zone
@@ -40,6 +41,7 @@ class MaintenanceDone:
     overdue: int
     dunning_ended: int
     cancellations_redriven: int
+    changes_lapsing: int
     is_complete: bool
 
 
@@ -52,6 +54,7 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
         (_overdue(now), _mark_overdue),
         (_given_up(now), _give_up),
         (_stuck(now), _redrive),
+        (_lapsing(now), _lapse),
     ]
     counts, is_complete = [], True
     for found, move_on in sweeps:
@@ -65,8 +68,8 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
     if is_complete:
         with atomic():
             ticks.complete("maintenance", now, now)
-    expiring, ended, reminders, overdue, given_up, redriven = counts
-    return MaintenanceDone(expiring, ended, reminders, overdue, given_up, redriven, is_complete)
+    expiring, ended, reminders, overdue, given_up, redriven, lapsing = counts
+    return MaintenanceDone(expiring, ended, reminders, overdue, given_up, redriven, lapsing, is_complete)
 
 
 def _pairs(found: QuerySet[Subscription] | QuerySet[Invoice]) -> Iterable[tuple[UUID, UUID]]:
@@ -139,6 +142,7 @@ def _overdue(now: datetime) -> Iterable[tuple[UUID, UUID]]:
     return _pairs(
         Invoice.objects.filter(status="open", due_at__lte=now, overdue_at__isnull=True)
         .exclude(subscription__status="incomplete")
+        .exclude(kind="change")  # closed at that moment instead
         .exclude(collection="processing")
     )
 
@@ -166,6 +170,24 @@ def _give_up(account: Account, subscription_id: UUID, now: datetime) -> int:
         return 0
     settlement.end_subscription(account, subscription, rules.Action.CANCEL, "not paid", now, then="write_off")
     return 1
+
+
+def _lapsing(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    """Unpaid changes whose day is over; one in flight stays listed until its outcome is known."""
+    closing = OutgoingOrder.objects.filter(kind="close_payments", state="pending").values("invoice_id")
+    return (
+        PendingChange.objects.filter(state="open", lapses_at__lte=now)
+        .exclude(invoice_id__in=closing)
+        .order_by("account_id", "id")
+        .values_list("id", "account_id")[:BATCH]
+    )
+
+
+def _lapse(account: Account, change_id: UUID, now: datetime) -> int:
+    change = PendingChange.objects.get(id=change_id)
+    if change.state != "open":
+        return 0
+    return int(changes.close_invoice(account, change, now))
 
 
 def _stuck(now: datetime) -> Iterable[tuple[UUID, UUID]]:

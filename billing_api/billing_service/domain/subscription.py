@@ -275,6 +275,35 @@ def rebase(subscription: Subscription, *, anchor_on: date, interval: Interval) -
     return replace(moved, anchor_on=anchor_on, interval=interval, next_number=1, period=period)
 
 
+def change_product(
+    subscription: Subscription, *, interval: Interval, on: date, grace_days: int
+) -> Subscription:
+    """Another product from ``on``, paid for until the end of its period (domain rule 3).
+
+    The same interval keeps anchor and period; another one starts a full period on that day. A trial keeps
+    its end, from which the new interval is counted.
+    """
+    moved = replace(_moved(subscription, Action.CHANGE_PRODUCT), grace_days=grace_days)
+    if subscription.status is Status.TRIALING:
+        return replace(moved, interval=interval)
+    if interval == subscription.interval:
+        return moved
+    rebased = rebase(moved, anchor_on=on, interval=interval)
+    assert rebased.period is not None
+    # Set, not moved forward: the new period may end before the old one would have.
+    return replace(rebased, paid_through_on=rebased.period.end, periods_billed=moved.periods_billed + 1)
+
+
+def change_product_at_boundary(
+    subscription: Subscription, *, interval: Interval, grace_days: int
+) -> Subscription:
+    """Another product from the next period on, which is not invoiced yet; another interval counts from it."""
+    if interval == subscription.interval:
+        return replace(subscription, grace_days=grace_days)
+    boundary = next_period(subscription).start
+    return replace(subscription, interval=interval, anchor_on=boundary, next_number=0, grace_days=grace_days)
+
+
 def access(subscription: Subscription) -> Access:
     """Until when the subscription gives access, as ``subscription.*`` events carry it (architecture 7).
 

@@ -15,6 +15,7 @@ from billing_api.billing_service.models.discount import DiscountUse, PersonalDis
 from billing_api.billing_service.models.invoice import DocumentCounter, Invoice, InvoiceLine
 from billing_api.billing_service.models.ledger import LedgerEntry, LedgerTransaction
 from billing_api.billing_service.models.payment import Payment, PaymentCancellation, Refund
+from billing_api.billing_service.models.pending_change import PendingChange
 from billing_api.billing_service.models.product import Price, Product
 from billing_api.billing_service.models.promo_code import PromoCode, PromoRedemption
 from billing_api.billing_service.models.subscription import Subscription
@@ -38,6 +39,7 @@ __all__ = [
     "OutgoingOrder",
     "Payment",
     "PaymentCancellation",
+    "PendingChange",
     "PersonalDiscount",
     "Price",
     "Product",

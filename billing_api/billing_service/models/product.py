@@ -27,6 +27,8 @@ class Product(BillingModel):
     trial_needs_method = models.BooleanField(default=True)
     refund_window_days = models.IntegerField(default=14)
     rank = models.IntegerField(default=0)
+    change_policy = models.JSONField(default=dict)  # {} takes the defaults of domain/proration.py
+    dunning_policy = models.JSONField(default=dict)  # {} takes the defaults of domain/dunning.py
     status = models.CharField(max_length=16, choices=choices("published", "retired"))
     updated_at = models.DateTimeField()
 
@@ -48,7 +50,9 @@ class Price(BillingModel):
     access_days = models.IntegerField(null=True)
     is_default = models.BooleanField(default=False)
     is_active = models.BooleanField(default=True)
+    # From this moment the newest amount holds, for running subscriptions too; None: for new ones only.
     valid_from_at = models.DateTimeField(null=True)
+    next_amount_minor = models.BigIntegerField(null=True)  # the newest amount while its moment is ahead
 
     class Meta(BillingModel.Meta):
         db_table = "price"

@@ -56,6 +56,8 @@ class Subscription(BillingModel):
     trial_ends_at = models.DateTimeField(null=True)
     trial_reminded_at = models.DateTimeField(null=True)
     past_due_at = models.DateTimeField(null=True)
+    price_noticed_minor = models.BigIntegerField(null=True)  # the new price the user has been told of
+    price_noticed_at = models.DateTimeField(null=True)
     next_invoice_at = models.DateTimeField(null=True)
     grants_access = models.BooleanField(default=False)
     access_until = models.DateTimeField(null=True)

@@ -8,6 +8,7 @@ from billing_api.billing_service.queries.accounts import (
     token_state,
 )
 from billing_api.billing_service.queries.documents import (
+    change_view,
     find_invoice,
     invoice_view,
     invoices_of,
@@ -24,6 +25,7 @@ from billing_api.billing_service.queries.subscriptions import (
 __all__ = [
     "access_bases",
     "account_view",
+    "change_view",
     "charges",
     "find_invoice",
     "find_subscription",

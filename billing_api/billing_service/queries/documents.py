@@ -7,7 +7,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from billing_api.billing_service.domain.pricing import PricedLine
+from billing_api.billing_service.change_offers import ChangeOffer
+from billing_api.billing_service.domain.pricing import LineKind, PricedLine
 from billing_api.billing_service.models import Invoice, InvoiceLine, Product
 from billing_api.billing_service.offers import Offer
 from billing_api.billing_service.queries.shapes import moment, money, span
@@ -103,6 +104,38 @@ def quote_view(offer: Offer) -> dict[str, Any]:
         "renews_at": moment(offer.renews_at),
         "promo_code": offer.promo_code.code if offer.promo_code else None,
         "next_total": offer.next_total.as_json() if offer.next_total else None,
+    }
+
+
+def change_view(offer: ChangeOffer) -> dict[str, Any]:
+    """QuoteView of a change of product, with when it takes effect and what becomes account balance."""
+    quote, currency = offer.quote, offer.price.currency
+    lines = [
+        priced_line_view(line, offer.product, currency)
+        | ({"description": offer.credit_description} if line.kind is LineKind.CREDIT else {})
+        for line in (quote.lines if quote else ())
+    ]
+    return {
+        "product_id": str(offer.product.id),
+        "price_id": str(offer.price.id),
+        "currency": currency,
+        "lines": lines,
+        "steps": [step.as_json() for step in quote.steps] if quote else [],
+        "subtotal": money(quote.list_minor if quote else 0, currency),
+        "discount": money(quote.discount_minor if quote else 0, currency),
+        "total": money(quote.total_minor if quote else 0, currency),
+        "vat": money(quote.vat_minor if quote else 0, currency),
+        "balance_applied": money(quote.balance_applied_minor if quote else 0, currency),
+        "to_balance": money(quote.to_balance_minor if quote else 0, currency),
+        "amount_due": offer.amount_due.as_json(),
+        "period": span(offer.period.start, offer.period.end) if offer.period else None,
+        "trial_days": 0,
+        "renews_at": moment(offer.renews_at),
+        "promo_code": None,
+        "next_total": offer.next_total.as_json(),
+        "timing": offer.timing.value,
+        "effective_on": offer.effective_on.isoformat(),
+        "lapses_at": moment(offer.lapses_at),
     }
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from billing_api.billing_service.models import Subscription
+from billing_api.billing_service.models import PendingChange, Subscription
 from billing_api.billing_service.queries.shapes import moment, span
 from shared.errors import not_found
 
@@ -48,7 +48,20 @@ def subscription_view(row: Subscription) -> dict[str, Any]:
         "current_period": span(row.period_start_on, row.period_end_on),
         "trial_ends_at": moment(row.trial_ends_at),
         "next_invoice_at": None if row.cancel_at_period_end else moment(row.next_invoice_at),
-        "pending_change": None,
+        "pending_change": _pending(row),
         "latest_invoice_id": str(row.latest_invoice_id) if row.latest_invoice_id else None,
         "created_at": moment(row.created_at),
+    }
+
+
+def _pending(row: Subscription) -> dict[str, Any] | None:
+    """The change that waits for its payment or for the period's end."""
+    change = PendingChange.objects.filter(subscription=row, state="open").first()
+    if change is None:
+        return None
+    return {
+        "product_id": str(change.product_id),
+        "price_id": str(change.price_id),
+        "effective_on": change.effective_on.isoformat(),
+        "invoice_id": str(change.invoice_id) if change.invoice_id else None,
     }

@@ -1,0 +1,121 @@
+"""Changes of product that wait: carries them out, takes them back after a refund, closes them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from billing_api.billing_service import events, orders, subscription_terms
+from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.models import Account, Invoice, PendingChange, Price, Product, Subscription
+from shared.period import Interval, IntervalUnit
+
+# The columns a change of product moves; dates as ISO text in ``terms_before``.
+_DATES = ("anchor_on", "period_start_on", "period_end_on", "paid_through_on")
+_PLAIN = ("unit_minor", "interval_unit", "interval_count", "grace_days", "next_number", "periods_billed")
+_IDS = ("product_id", "price_id", "latest_invoice_id")
+
+
+def open_change(subscription: Subscription) -> PendingChange | None:
+    """The change of a held subscription that is neither carried out nor closed."""
+    return PendingChange.objects.filter(subscription=subscription, state="open").first()
+
+
+def settle(change: PendingChange, state: str, now: datetime) -> None:
+    change.state, change.settled_at = state, now
+    change.store("state", "settled_at")
+
+
+def carry_out(account: Account, subscription: Subscription, change: PendingChange, now: datetime) -> None:
+    """The product, its price and its terms become the subscription's; rights move by the event.
+
+    At the boundary the next period is not invoiced yet. Raises ``subscription-transition-refused``.
+    """
+    value = subscription_terms.as_value(subscription)
+    interval = Interval(IntervalUnit(change.interval_unit), change.interval_count)
+    grace_days = change.product.grace_days
+    if change.timing == "at_period_end":
+        decided = rules.change_product_at_boundary(value, interval=interval, grace_days=grace_days)
+    else:
+        decided = rules.change_product(
+            value, interval=interval, on=change.effective_on, grace_days=grace_days
+        )
+    change.terms_before = _terms(subscription)
+    subscription.product, subscription.price = change.product, change.price
+    subscription.unit_minor = change.unit_minor
+    subscription.interval_unit, subscription.interval_count = change.interval_unit, change.interval_count
+    subscription.grace_days = grace_days
+    subscription.price_noticed_minor = subscription.price_noticed_at = None
+    if change.invoice_id is not None:
+        subscription.latest_invoice_id = change.invoice_id
+    subscription_terms.take(subscription, decided, now)
+    subscription.save(using="billing")
+    change.store("terms_before")
+    settle(change, "done", now)
+    events.tell_subscription("subscription.changed", account, subscription, now)
+
+
+def undo(account: Account, subscription: Subscription, invoice: Invoice, now: datetime) -> bool:
+    """The payment of a change was given back whole: the terms before it hold again.
+
+    Its credit line was credited back with the invoice, so the days of the old product are paid once more.
+    """
+    change = PendingChange.objects.filter(invoice=invoice, state="done").first()
+    if change is None or not change.terms_before:
+        return False
+    before = change.terms_before
+    for name in (*_PLAIN, *_IDS):
+        setattr(subscription, name, before[name])
+    for name in _DATES:
+        setattr(subscription, name, date.fromisoformat(before[name]) if before[name] else None)
+    # Access and the next invoice follow from what was restored.
+    subscription.product = Product.objects.get(id=before["product_id"])
+    subscription.price = Price.objects.get(id=before["price_id"])
+    subscription_terms.take(subscription, subscription_terms.as_value(subscription), now)
+    subscription.save(using="billing")
+    settle(change, "undone", now)
+    events.tell_subscription("subscription.changed", account, subscription, now)
+    return True
+
+
+def _terms(subscription: Subscription) -> dict[str, object]:
+    before: dict[str, object] = {name: getattr(subscription, name) for name in _PLAIN}
+    for name in _IDS:
+        value = getattr(subscription, name)
+        before[name] = str(value) if value else None
+    for name in _DATES:
+        day = getattr(subscription, name)
+        before[name] = day.isoformat() if day else None
+    return before
+
+
+def close(account: Account, subscription: Subscription, now: datetime, state: str = "replaced") -> None:
+    """Gives an open change up for good; its unpaid invoice is voided through close-payments.
+
+    Money that still arrives for it becomes balance.
+    """
+    change = open_change(subscription)
+    if change is None:
+        return
+    settle(change, state, now)
+    close_invoice(account, change, now)
+
+
+def close_invoice(account: Account, change: PendingChange, now: datetime) -> bool:
+    """Asks to close the payments of a change's invoice; False when that is on its way or there is none."""
+    invoice = change.invoice
+    if invoice is None or invoice.status != "open":
+        return False
+    return orders.order_closing(account, invoice, "void", now) is not None
+
+
+def lapse(invoice: Invoice, now: datetime) -> None:
+    """The invoice of a change was voided."""
+    for change in PendingChange.objects.filter(invoice=invoice, state="open"):
+        settle(change, "lapsed", now)
+
+
+def move_to(subscription: Subscription, day: date) -> None:
+    """A change at the period's end follows the end when a pause or an extension has moved it."""
+    PendingChange.objects.filter(subscription=subscription, state="open", timing="at_period_end").update(
+        effective_on=day
+    )

@@ -1,0 +1,65 @@
+"""What the running period of a subscription was really paid with, and the days that money still covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from billing_api.billing_service import crediting
+from billing_api.billing_service.domain.proration import PaidDays
+from billing_api.billing_service.models import Invoice, PendingChange, Subscription
+from shared.period import Period
+
+
+@dataclass(frozen=True, slots=True)
+class PaidRun:
+    """``period``: the run of days a price of the subscription's interval covers, ending with what is paid.
+
+    ``paid`` is None when nothing was paid for it. ``invoices``: what paid it, the newest first.
+    """
+
+    period: Period
+    paid: PaidDays | None
+    invoices: tuple[Invoice, ...]
+
+
+def paid_run(subscription: Subscription, day: date) -> PaidRun:
+    """Counted back from the end of the period, so that a pause or an extension only moves the days.
+
+    Net of discounts and of what was credited since. The subscription has a period that holds ``day``.
+    """
+    start, end = subscription.period_start_on, subscription.period_end_on
+    assert start is not None
+    assert end is not None
+    invoices = _invoices(subscription)
+    if not invoices:
+        return PaidRun(Period(start, end), None, ())
+    newest = invoices[0]
+    line = newest.lines.filter(kind="charge").order_by("position").first()
+    assert line is not None
+    assert line.period_start_on is not None
+    assert line.period_end_on is not None
+    whole = (line.period_end_on - line.period_start_on).days
+    tail = whole
+    change = PendingChange.objects.filter(invoice=newest).first()
+    if change is not None and not change.moves_anchor:
+        tail = (line.period_end_on - change.effective_on).days
+    left = next(one.left_minor for one in crediting.lines_of(newest) if one.key == str(line.id))
+    paid = PaidDays(
+        str(line.product_id), Period(end - timedelta(days=tail), end), max(0, left), line.vat_rate_bp
+    )
+    return PaidRun(Period(min(end - timedelta(days=whole), day), end), paid, invoices)
+
+
+def _invoices(subscription: Subscription) -> tuple[Invoice, ...]:
+    """The paid invoices of the running period: its changes, and the one that began it."""
+    undone = PendingChange.objects.filter(subscription=subscription, state="undone", invoice__isnull=False)
+    found = subscription.invoices.filter(status="paid", kind__in=("first", "renewal", "change")).exclude(
+        id__in=undone.values("invoice_id")
+    )
+    chain: list[Invoice] = []
+    for invoice in found.order_by("-issued_at", "-id"):
+        chain.append(invoice)
+        if invoice.kind != "change":
+            break
+    return tuple(chain)

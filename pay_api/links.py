@@ -18,12 +18,14 @@ _SIGNATURE_LENGTH: Final = 43
 class Purpose(StrEnum):
     """What a link may be used for: the address the bank sees cannot read the payment's events."""
 
+    CHECKOUT = "checkout"
     EVENTS = "events"
     THREEDS = "3ds"
     THREEDS_RETURN = "3ds-return"
 
 
 LIFETIME: Final[dict[Purpose, timedelta]] = {
+    Purpose.CHECKOUT: timedelta(hours=24),
     Purpose.EVENTS: timedelta(hours=24),
     Purpose.THREEDS: timedelta(hours=1),
     Purpose.THREEDS_RETURN: timedelta(hours=1),
@@ -42,7 +44,9 @@ class Links:
         """The whole address with its token; fit for a browser, never for a log."""
         expires = int((self._clock.now() + LIFETIME[purpose]).timestamp())
         token = f"{expires}.{self._signature(payment_id, purpose, expires)}"
-        return f"{self._pages_url}/v1/payments/{payment_id}/{purpose}?token={token}"
+        checkout = purpose is Purpose.CHECKOUT
+        path = f"checkout/{payment_id}" if checkout else f"v1/payments/{payment_id}/{purpose}"
+        return f"{self._pages_url}/{path}?token={token}"
 
     def allows(self, token: str, payment_id: UUID, purpose: Purpose) -> bool:
         """Whether the token was made for this payment and purpose and has not expired."""

@@ -8,7 +8,18 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from pay_api.api import events, internal, invoices, payment_methods, payments, refunds, threeds, webhooks
+from pay_api.api import (
+    checkout,
+    events,
+    internal,
+    invoices,
+    payment_methods,
+    payments,
+    refunds,
+    threeds,
+    webhooks,
+)
+from pay_api.api.card_keys import CardKeys
 from pay_api.api.deps import Edge
 from pay_api.health import database_health
 from pay_api.links import Links
@@ -32,6 +43,7 @@ def build_edge(settings: Settings, ctx: Context) -> Edge:
         ctx=ctx,
         links=links,
         watch=Watch(settings.asyncpg_dsn),
+        card_keys=CardKeys(ctx.providers),
         services=ServiceVerifier(settings.accepted_credentials),
         end_users=EndUserVerifier("pay-api", JwksKeys(settings.jwks_url), ctx.clock),
     )
@@ -69,7 +81,17 @@ def create_app(settings: Settings | None = None, ctx: Context | None = None) -> 
         telemetry=tracing.fastapi_telemetry(),
     )
     app.state.edge = edge
-    modules = (payments, refunds, invoices, payment_methods, events, threeds, webhooks, internal)
+    modules = (
+        payments,
+        refunds,
+        invoices,
+        payment_methods,
+        events,
+        threeds,
+        checkout,
+        webhooks,
+        internal,
+    )
     for module in modules:
         app.include_router(module.router)
     asgi.add_docs(app)

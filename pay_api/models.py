@@ -76,6 +76,9 @@ class Payment(Base):
     method_kind: Mapped[str]
     payment_method_id: Mapped[UUID | None]
     save_method: Mapped[bool]
+    awaits_card: Mapped[bool] = mapped_column(default=False)
+    instructions: Mapped[dict[str, Any] | None]
+    expires_at: Mapped[datetime | None]
     card_mask: Mapped[str | None]
     card_brand: Mapped[str | None]
     decline_class: Mapped[str | None]
@@ -109,6 +112,7 @@ class Attempt(Base):
     payment_method_id: Mapped[UUID | None]
     amount_minor: Mapped[int]
     currency: Mapped[str]
+    save_method: Mapped[bool] = mapped_column(default=False)
     transaction_id: Mapped[str | None]
     reason_code: Mapped[int | None]
     acs_url: Mapped[str | None]
@@ -123,6 +127,20 @@ class Attempt(Base):
     query_count: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+
+
+class Transfer(Base):
+    """Money of a bank transfer as staff saw it arrive. Append-only."""
+
+    __tablename__ = "payment_transfer"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    payment_id: Mapped[UUID]
+    amount_minor: Mapped[int]
+    actor: Mapped[str]
+    reason: Mapped[str]
+    caller: Mapped[str]
+    confirmed_at: Mapped[datetime]
 
 
 class Operation(Base):

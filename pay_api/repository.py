@@ -73,11 +73,15 @@ async def lock_live_payments(session: AsyncSession, invoice_id: UUID) -> Sequenc
     return found.scalars().all()
 
 
-async def claim_queued(session: AsyncSession, now: datetime) -> Payment | None:
-    """One merchant-initiated payment whose turn has come; other workers pass it by."""
+async def claim_queued(session: AsyncSession, now: datetime, but: Sequence[str] = ()) -> Payment | None:
+    """One merchant-initiated payment whose turn has come; other workers pass it by.
+
+    ``but``: providers that take nothing just now; their payments wait as they are.
+    """
     found = await session.execute(
         select(Payment)
         .where(Payment.status == "created", Payment.initiator == "merchant", Payment.next_charge_at <= now)
+        .where(Payment.provider.not_in(but))
         .order_by(Payment.next_charge_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -108,6 +112,38 @@ async def live_attempt(session: AsyncSession, payment_id: UUID) -> Attempt | Non
         .execution_options(populate_existing=True)
     )
     return found.scalar_one_or_none()
+
+
+async def last_attempt(session: AsyncSession, payment_id: UUID) -> Attempt | None:
+    """The newest attempt, ended or not, locked."""
+    found = await session.execute(
+        select(Attempt)
+        .where(Attempt.payment_id == payment_id)
+        .order_by(Attempt.created_at.desc(), Attempt.id.desc())
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found.scalar_one_or_none()
+
+
+async def count_attempts(session: AsyncSession, payment_id: UUID) -> int:
+    found = await session.scalar(
+        select(func.count()).select_from(Attempt).where(Attempt.payment_id == payment_id)
+    )
+    return found or 0
+
+
+async def expired_payments(session: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
+    """Waits and holds whose time has come."""
+    found = await session.execute(
+        select(Payment.id)
+        # Literal, so that the partial index serves every plan.
+        .where(text("payment.status IN ('action_required', 'authorized')"), Payment.expires_at <= now)
+        .order_by(Payment.expires_at)
+        .limit(limit)
+    )
+    return found.scalars().all()
 
 
 async def attempt_by_transaction(session: AsyncSession, provider: str, transaction_id: str) -> Attempt | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
+from pay_api import timeouts
 from shared.settings import ConfigurationRefused, SuiteSettings
 
 SANDBOX_PUBLIC_ID: Final = "pk_cinema_sandbox"
@@ -26,6 +28,15 @@ class Settings(SuiteSettings):
     cloudpayments_taxation_system: int = 0
     # This process's share of the calls the provider takes at once (5 for a test terminal, 30 for a live one).
     cloudpayments_concurrent_calls: int = 2
+    # A payer's bank transfer goes there; without an account number the connector is not offered.
+    bank_transfer_recipient: str = "ООО «Кинотеатр»"
+    bank_transfer_inn: str = ""
+    bank_transfer_account: str = ""
+    bank_transfer_bank: str = ""
+    bank_transfer_bic: str = ""
+    bank_transfer_correspondent_account: str = ""
+    # Failures in a row after which nothing new is sent to a provider for a while.
+    provider_breaker_failures: int = timeouts.BREAKER_FAILURES
     token_encryption_key: SecretStr
     link_signing_key: SecretStr
 
@@ -43,11 +54,16 @@ class Settings(SuiteSettings):
         super().refuse_unsafe()
         if not self.is_production:
             return
-        if "sandbox" in self.cloudpayments_public_id.lower():
-            raise ConfigurationRefused("CLOUDPAYMENTS_PUBLIC_ID", "the sandbox's terminal")
-        if not self.cloudpayments_api_url.startswith("https://"):
-            raise ConfigurationRefused("CLOUDPAYMENTS_API_URL", "not an https address of the provider")
-        if "sandbox" in self.cloudpayments_api_url:
-            raise ConfigurationRefused("CLOUDPAYMENTS_API_URL", "the sandbox")
-        if not self.public_url.startswith("https://"):
-            raise ConfigurationRefused("PUBLIC_URL", "browsers must reach payment pages over https")
+        self.require_callers()
+        terminal = self.cloudpayments_public_id.lower()
+        if "sandbox" in terminal or terminal.startswith("test"):
+            raise ConfigurationRefused("CLOUDPAYMENTS_PUBLIC_ID", "a terminal of tests")
+        for name in ("cloudpayments_api_url", "cloudpayments_public_url"):
+            self.require_https(name, "not an https address of the provider")
+            if "sandbox" in getattr(self, name).lower():
+                raise ConfigurationRefused(name.upper(), "the sandbox")
+        self.require_https("public_url", "browsers must reach payment pages over https")
+        try:
+            Fernet(self.token_encryption_key.get_secret_value())
+        except ValueError:
+            raise ConfigurationRefused("TOKEN_ENCRYPTION_KEY", "not a Fernet key") from None

@@ -16,6 +16,7 @@ from pay_api.pay_service.apply_provider_event import apply_stored_event
 from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.compare_daily import DailyComparison
 from pay_api.pay_service.context import Context, open_context
+from pay_api.pay_service.expire_payments import expire_payments
 from pay_api.pay_service.reconcile import reconcile
 from pay_api.settings import Settings
 from pay_api.watch import ANY, Watch, wait
@@ -56,6 +57,11 @@ async def apply_waiting_webhooks(ctx: Context) -> bool:
     return False
 
 
+async def _expire(ctx: Context) -> bool:
+    await expire_payments(ctx)
+    return False
+
+
 async def _reconcile(ctx: Context) -> bool:
     await reconcile(ctx)
     return False
@@ -87,6 +93,7 @@ async def run(settings: Settings, stop: asyncio.Event, ctx: Context | None = Non
             for number in range(CHARGERS):
                 group.create_task(_repeat(stop, f"charge-{number}", lambda: charge_queued(context), watch))
             group.create_task(_repeat(stop, "webhooks", lambda: apply_waiting_webhooks(context), watch))
+            group.create_task(_repeat(stop, "expiry", lambda: _expire(context), watch))
             group.create_task(_repeat(stop, "reconcile", lambda: _reconcile(context), watch))
             daily = DailyComparison()
             group.create_task(_repeat(stop, "compare", lambda: daily.run_if_due(context), watch))

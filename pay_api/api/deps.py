@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Request, Response
 
+from pay_api.api.card_keys import CardKeys
 from pay_api.links import Links, Purpose
 from pay_api.pay_service.context import Context
 from pay_api.watch import Watch
@@ -26,6 +27,7 @@ class Edge:
     ctx: Context
     links: Links
     watch: Watch
+    card_keys: CardKeys
     services: ServiceVerifier
     end_users: EndUserVerifier
 

@@ -1,13 +1,18 @@
-"""Internal routes: what still moves by itself."""
+"""Internal routes: what still moves by itself, and bank transfers staff saw arrive."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 
 from pay_api import repository
-from pay_api.api.deps import EdgeDep, ServiceDep
-from pay_api.api.schemas import QuiescenceView
+from pay_api.api.deps import EdgeDep, KeyHeader, ServiceDep, run_keyed
+from pay_api.api.payments import load_view
+from pay_api.api.schemas import PaymentView, QuiescenceView, TransferConfirmationBody, json_of
+from pay_api.pay_service.confirm_transfer import ConfirmTransfer, confirm_transfer
 from shared.asgi import problem_responses
 
 router = APIRouter(tags=["internal"])
@@ -20,3 +25,29 @@ async def quiescence(edge: EdgeDep, caller: ServiceDep) -> QuiescenceView:
         outbox = await session.scalar(text("SELECT count(*) FROM outbox WHERE published_at IS NULL"))
         pending = {"outbox": int(outbox or 0), **await repository.unsettled_counts(session)}
     return QuiescenceView(quiet=not any(pending.values()), pending=pending)
+
+
+@router.post(
+    "/internal/v1/payments/{payment_id}/transfer-confirmations",
+    status_code=201,
+    response_model=PaymentView,
+    responses=problem_responses(401, 404, 409),
+)
+async def confirm(
+    request: Request,
+    payment_id: UUID,
+    body: TransferConfirmationBody,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    key: KeyHeader = None,
+) -> Response:
+    """The bank transfer has come, whole or in part; a part leaves the invoice free for the rest."""
+
+    async def work() -> tuple[int, Any]:
+        command = ConfirmTransfer(
+            payment_id, body.confirmation_id, body.amount, body.actor, body.reason, caller.name
+        )
+        await confirm_transfer(edge.ctx, command)
+        return 201, json_of(await load_view(edge, payment_id))
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)

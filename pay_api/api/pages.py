@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,8 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 
+PRIVATE: Final = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+
 TEXTS: Final[dict[str, dict[str, str]]] = {
     "ru": {
         "payment": "Оплата",
@@ -33,6 +36,8 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "succeeded_lead": "Спасибо! Доступ откроется через несколько секунд.",
         "authorized": "Платёж подтверждён",
         "authorized_lead": "Деньги на карте придержаны до завершения заказа.",
+        "saved": "Карта сохранена",
+        "saved_lead": "Рубль для проверки уже возвращается.",
         "failed": "Оплата не прошла",
         "failed_lead": "Деньги не списаны.",
         "cancelled": "Платёж отменён",
@@ -61,6 +66,8 @@ TEXTS: Final[dict[str, dict[str, str]]] = {
         "succeeded_lead": "Thank you! You will have access in a few seconds.",
         "authorized": "Payment confirmed",
         "authorized_lead": "The money is held on your card until the order is complete.",
+        "saved": "Card saved",
+        "saved_lead": "The rouble held for the check is on its way back.",
         "failed": "The payment did not go through",
         "failed_lead": "Nothing was charged.",
         "cancelled": "The payment was cancelled",
@@ -97,6 +104,11 @@ def with_payment(return_url: str, payment_id: str) -> str:
     return urlunsplit(parts._replace(query=urlencode([*query, ("payment_id", payment_id)])))
 
 
+def script_json(value: Any) -> str:
+    """JSON fit to stand inside a script element."""
+    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+
+
 def origin(url: str) -> str:
     """Scheme, host and port."""
     parts = urlsplit(url)
@@ -119,11 +131,7 @@ def render(
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
         f"form-action {form_action}; frame-ancestors 'none'; base-uri 'none'"
     )
-    headers = {
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-    }
+    headers = {"Content-Security-Policy": policy, **PRIVATE}
     if refresh is not None:
         headers["Refresh"] = f"6; url={refresh}"
     return Response(body, status, headers=headers, media_type="text/html; charset=utf-8")

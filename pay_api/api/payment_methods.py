@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 from pay_api import repository
-from pay_api.api.deps import EdgeDep, ServiceDep
-from pay_api.api.schemas import PaymentMethodList, view_method
+from pay_api.api.deps import EdgeDep, KeyHeader, ServiceDep, run_keyed
+from pay_api.api.payments import load_view
+from pay_api.api.schemas import AddMethodBody, PaymentMethodList, PaymentView, json_of, view_method
+from pay_api.pay_service.add_method import AddMethod, add_method
 from pay_api.pay_service.detach_method import detach_method
+from pay_api.vault import Payer
 from shared.asgi import problem_responses
 
 router = APIRouter(tags=["payment methods"])
@@ -25,6 +29,39 @@ async def list_(user_id: UUID, edge: EdgeDep, caller: ServiceDep) -> PaymentMeth
     async with edge.ctx.sessions() as session:
         methods = await repository.active_methods(session, user_id)
     return PaymentMethodList(items=[view_method(method) for method in methods])
+
+
+@router.post(
+    "/v1/customers/{user_id}/payment-methods",
+    status_code=201,
+    response_model=PaymentView,
+    responses=problem_responses(401, 409),
+)
+async def add(
+    request: Request,
+    user_id: UUID,
+    body: AddMethodBody,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    key: KeyHeader = None,
+) -> Response:
+    """Saves a card without a purchase: 1.00 RUB is held and given back. The answer is that payment."""
+
+    async def work() -> tuple[int, Any]:
+        ip = str(body.payer.ip) if body.payer.ip else None
+        command = AddMethod(
+            payment_id=body.payment_id,
+            user_id=user_id,
+            card_cryptogram=body.card_cryptogram,
+            payer=Payer(body.payer.email, ip, body.cardholder_name),
+            locale=body.payer.locale,
+            return_url=body.return_url,
+            caller=caller.name,
+        )
+        await add_method(edge.ctx, command)
+        return 201, json_of(await load_view(edge, body.payment_id))
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
 
 
 @router.delete(

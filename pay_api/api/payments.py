@@ -13,6 +13,8 @@ from pay_api.api.deps import Edge, EdgeDep, KeyHeader, ServiceDep, run_keyed
 from pay_api.api.schemas import (
     CancelBody,
     CaptureBody,
+    CardCryptogram,
+    HostedMethod,
     PaymentPage,
     PaymentView,
     SavedMethod,
@@ -23,7 +25,7 @@ from pay_api.api.schemas import (
 from pay_api.pay_service.cancel_payment import CancelPayment, cancel_payment
 from pay_api.pay_service.capture_payment import capture_payment
 from pay_api.pay_service.start_payment import StartPayment, start_payment
-from pay_api.providers.base import ReceiptLine
+from pay_api.providers.base import MethodKind, ReceiptLine
 from pay_api.vault import Payer
 from shared.asgi import problem_responses
 from shared.errors import AppError, Kind, invalid, not_found
@@ -49,8 +51,9 @@ def _command(body: StartPaymentBody, caller: str) -> StartPayment:
     )
     if any(line.amount.currency != body.amount.currency for line in body.receipt.lines):
         raise invalid("receipt-mismatch", "The lines of the receipt are in another currency.")
-    saved = isinstance(body.method, SavedMethod)
-    name = None if isinstance(body.method, SavedMethod) else body.method.cardholder_name
+    method = body.method
+    card = method if isinstance(method, CardCryptogram) else None
+    name = card.cardholder_name if card else None
     return StartPayment(
         payment_id=body.payment_id,
         invoice_id=body.invoice_id,
@@ -64,9 +67,11 @@ def _command(body: StartPaymentBody, caller: str) -> StartPayment:
         receipt=lines,
         return_url=body.return_url,
         caller=caller,
-        card_cryptogram=None if isinstance(body.method, SavedMethod) else body.method.card_cryptogram,
-        payment_method_id=body.method.payment_method_id if isinstance(body.method, SavedMethod) else None,
-        save_method=not saved and bool(getattr(body.method, "save_method", False)),
+        method_kind=MethodKind(method.kind),
+        provider=body.provider,
+        card_cryptogram=card.card_cryptogram if card else None,
+        payment_method_id=method.payment_method_id if isinstance(method, SavedMethod) else None,
+        save_method=isinstance(method, CardCryptogram | HostedMethod) and method.save_method,
     )
 
 

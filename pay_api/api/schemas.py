@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, IPv
 from pay_api.links import Links, Purpose
 from pay_api.models import Payment, PaymentMethod, Refund
 from pay_api.pay_service.transitions import decline_of
+from pay_api.providers.registry import DEFAULT
 from shared.money import Money
 from shared.queue.messages.payments import PaymentStatus
 
@@ -67,6 +68,19 @@ class SavedMethod(_Body):
     payment_method_id: UUID
 
 
+class HostedMethod(_Body):
+    """The payer enters a card on our checkout page; ``save_method`` saves it without asking there again."""
+
+    kind: Literal["hosted"]
+    save_method: bool = False
+
+
+class BankTransferMethod(_Body):
+    """The payer's bank sends the money; ``provider`` must be ``bank_transfer``."""
+
+    kind: Literal["bank_transfer"]
+
+
 class PayerBody(_Body):
     """Who pays; the address and e-mail go to the provider and nowhere else."""
 
@@ -97,7 +111,10 @@ class StartPaymentBody(_Body):
     amount: PositiveMoney
     description: Annotated[str, Field(min_length=1, max_length=250), AfterValidator(_plain)]
     initiator: Literal["customer", "merchant"]
-    method: Annotated[CardCryptogram | SavedMethod, Field(discriminator="kind")]
+    method: Annotated[
+        CardCryptogram | SavedMethod | HostedMethod | BankTransferMethod, Field(discriminator="kind")
+    ]
+    provider: Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,39}$")] = DEFAULT
     payer: PayerBody
     return_url: WebAddress | None = None
     receipt: ReceiptBody
@@ -120,9 +137,47 @@ class CaptureBody(_Body):
     amount: PositiveMoney | None = None
 
 
-class NextAction(BaseModel):
+class AttemptBody(_Body):
+    """A card entered in the checkout page, encrypted there."""
+
+    card_cryptogram: str = Field(min_length=1, max_length=8192, repr=False)
+    cardholder_name: Annotated[str, Field(max_length=100), AfterValidator(_plain)] | None = None
+    save_method: bool = False
+
+
+class AddMethodBody(_Body):
+    """A card to save without a purchase; ``payment_id`` is the id of the 1.00 RUB check."""
+
+    payment_id: UUID
+    card_cryptogram: str = Field(min_length=1, max_length=8192, repr=False)
+    cardholder_name: Annotated[str, Field(max_length=100), AfterValidator(_plain)] | None = None
+    payer: PayerBody
+    return_url: WebAddress | None = None
+
+
+class TransferConfirmationBody(_Body):
+    """``actor`` is the person of staff who saw the money; less than the payment's amount is a part."""
+
+    confirmation_id: UUID
+    amount: PositiveMoney
+    reason: Reason
+    actor: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+
+
+class RedirectAction(BaseModel):
+    """``step``: ``checkout`` enters a card, ``3ds`` confirms at the bank."""
+
     kind: Literal["redirect"]
+    step: Literal["checkout", "3ds"]
     url: str
+
+
+class InstructionsAction(BaseModel):
+    """What the payer gives their bank, by stable names, and until when it is awaited."""
+
+    kind: Literal["instructions"]
+    instructions: dict[str, str]
+    expires_at: datetime | None
 
 
 class DeclineView(BaseModel):
@@ -161,7 +216,7 @@ class PublicPaymentView(BaseModel):
     late: bool
     payment_method_id: UUID | None
     card_mask: str | None
-    next_action: NextAction | None
+    next_action: RedirectAction | InstructionsAction | None
     decline: DeclineView | None
     refunds: list[RefundView]
     events_url: str
@@ -205,10 +260,22 @@ class QuiescenceView(BaseModel):
     pending: dict[str, int]
 
 
+def next_action(payment: Payment, links: Links) -> RedirectAction | InstructionsAction | None:
+    """What the payer has to do now."""
+    if payment.status != PaymentStatus.ACTION_REQUIRED:
+        return None
+    if payment.instructions is not None:
+        return InstructionsAction(
+            kind="instructions", instructions=payment.instructions, expires_at=payment.expires_at
+        )
+    if payment.awaits_card:
+        return RedirectAction(kind="redirect", step="checkout", url=links.url(payment.id, Purpose.CHECKOUT))
+    return RedirectAction(kind="redirect", step="3ds", url=links.url(payment.id, Purpose.THREEDS))
+
+
 def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> PaymentView:
     """The payment with freshly signed links."""
     currency = payment.currency
-    challenged = payment.status == PaymentStatus.ACTION_REQUIRED
     decline = decline_of(payment)
     return PaymentView(
         id=payment.id,
@@ -225,9 +292,7 @@ def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> P
         late=payment.late,
         payment_method_id=payment.payment_method_id,
         card_mask=payment.card_mask,
-        next_action=NextAction(kind="redirect", url=links.url(payment.id, Purpose.THREEDS))
-        if challenged
-        else None,
+        next_action=next_action(payment, links),
         decline=DeclineView.model_validate(
             {"class": decline.decline_class, "code": decline.code, "message": decline.message}
         )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
 
 from pay_api import repository
 from pay_api.api import pages
@@ -24,7 +24,7 @@ from shared.queue.messages.payments import PaymentStatus
 router = APIRouter(tags=["browser"])
 
 # Payment status -> the page's text and mood.
-_FACES: Final[dict[PaymentStatus, tuple[str, str]]] = {
+FACES: Final[dict[PaymentStatus, tuple[str, str]]] = {
     PaymentStatus.CREATED: ("waiting", "waiting"),
     PaymentStatus.PROCESSING: ("waiting", "waiting"),
     PaymentStatus.UNKNOWN: ("waiting", "waiting"),
@@ -37,19 +37,19 @@ _FACES: Final[dict[PaymentStatus, tuple[str, str]]] = {
     PaymentStatus.PARTIALLY_REFUNDED: ("succeeded", "good"),
     PaymentStatus.REFUNDED: ("refunded", "good"),
 }
-_HTML: Final[dict[int | str, dict[str, Any]]] = {
+HTML: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/html": {"schema": {"type": "string"}}}},
     **problem_responses(401, 404),
 }
 
 
-@router.get("/v1/payments/{payment_id}/3ds", responses=_HTML)
+@router.get("/v1/payments/{payment_id}/3ds", responses=HTML)
 async def to_bank(request: Request, payment_id: UUID, edge: EdgeDep) -> Response:
     """A form that submits itself to the payer's bank; without scripts there is a button."""
     async with edge.ctx.sessions() as session:
         payment = await repository.payment(session, payment_id)
         attempt = await repository.live_attempt(session, payment_id)
-    refused = await _refusal(request, edge, payment_id, payment, Purpose.THREEDS)
+    refused = await refusal_page(request, edge, payment_id, payment, Purpose.THREEDS)
     if refused is not None:
         return refused
     assert payment is not None
@@ -65,11 +65,11 @@ async def to_bank(request: Request, payment_id: UUID, edge: EdgeDep) -> Response
         pa_req=attempt.pa_req,
         md=attempt.transaction_id,
         term_url=edge.links.url(payment_id, Purpose.THREEDS_RETURN),
-        **_summary(payment),
+        **summary(payment),
     )
 
 
-@router.post("/v1/payments/{payment_id}/3ds-return", responses=_HTML)
+@router.post("/v1/payments/{payment_id}/3ds-return", responses=HTML)
 async def from_bank(
     request: Request,
     payment_id: UUID,
@@ -80,7 +80,7 @@ async def from_bank(
     """Takes the bank's word to the provider and shows what came of it."""
     async with edge.ctx.sessions() as session:
         payment = await repository.payment(session, payment_id)
-    refused = await _refusal(request, edge, payment_id, payment, Purpose.THREEDS_RETURN)
+    refused = await refusal_page(request, edge, payment_id, payment, Purpose.THREEDS_RETURN)
     if refused is not None:
         return refused
     await finish_threeds(edge.ctx, payment_id, md, pa_res)
@@ -90,7 +90,7 @@ async def from_bank(
     return _result(edge, payment)
 
 
-async def _refusal(
+async def refusal_page(
     request: Request, edge: Edge, payment_id: UUID, payment: Payment | None, purpose: Purpose
 ) -> Response | None:
     """A page for a person whose link is over; programs get the problem itself."""
@@ -104,6 +104,24 @@ async def _refusal(
     return None
 
 
+def _faces(payment: Payment) -> dict[PaymentStatus, tuple[str, str]]:
+    if payment.purpose != "method_verification":
+        return FACES
+    # The hold of a card check is given back at once: that is its good end.
+    good = ("saved", "good")
+    return {**FACES, PaymentStatus.AUTHORIZED: good, PaymentStatus.CANCELLED: good}
+
+
+def faces_json(payment: Payment) -> str:
+    """What a page turns into at each status, for its script."""
+    texts = pages.TEXTS[payment.locale]
+    faces = {
+        status: {"title": texts[name], "lead": texts[f"{name}_lead"], "mood": mood}
+        for status, (name, mood) in _faces(payment).items()
+    }
+    return pages.script_json(faces)
+
+
 def _is_open(edge: Edge, attempt: Attempt | None) -> bool:
     return (
         attempt is not None
@@ -113,7 +131,7 @@ def _is_open(edge: Edge, attempt: Attempt | None) -> bool:
     )
 
 
-def _summary(payment: Payment) -> dict[str, Any]:
+def summary(payment: Payment) -> dict[str, Any]:
     return {
         "amount": pages.money_text(Money(payment.amount_minor, payment.currency), payment.locale),
         "card": payment.card_mask,
@@ -122,16 +140,16 @@ def _summary(payment: Payment) -> dict[str, Any]:
 
 
 def _result(edge: Edge, payment: Payment) -> Response:
-    face, mood = _FACES[PaymentStatus(payment.status)]
+    if payment.awaits_card:
+        # The checkout page says what the bank said and takes another card.
+        return RedirectResponse(edge.links.url(payment.id, Purpose.CHECKOUT), 303, headers=pages.PRIVATE)
+    face, mood = _faces(payment)[PaymentStatus(payment.status)]
+    if face == "saved" and payment.payment_method_id is None:
+        face, mood = FACES[PaymentStatus(payment.status)]  # closed before the card was checked
     decline = decline_of(payment)
     onward = pages.with_payment(payment.return_url, str(payment.id)) if payment.return_url else None
     waits = mood == "waiting"
     texts = pages.TEXTS[payment.locale]
-    # What the page turns into when the stream tells the end.
-    faces = {
-        status: {"title": texts[name], "lead": texts[f"{name}_lead"], "mood": its_mood}
-        for status, (name, its_mood) in _FACES.items()
-    }
     return pages.render(
         "result.html",
         payment.locale,
@@ -142,6 +160,6 @@ def _result(edge: Edge, payment: Payment) -> Response:
         onward=onward,
         waits=waits,
         events_url=edge.links.url(payment.id, Purpose.EVENTS) if waits else "",
-        faces=json.dumps(faces, ensure_ascii=False).replace("<", "\\u003c"),
-        **_summary(payment),
+        faces=faces_json(payment),
+        **summary(payment),
     )

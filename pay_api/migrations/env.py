@@ -32,4 +32,9 @@ async def _main() -> None:
     await engine.dispose()
 
 
-asyncio.run(_main())
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(_main())

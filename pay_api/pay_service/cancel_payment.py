@@ -89,5 +89,5 @@ async def close_payment(
     attempt = await repository.live_attempt(session, payment.id)
     if attempt is not None:
         attempt.status, attempt.ended_at, attempt.next_query_at = AttemptStatus.CLOSED, now, None
-    payment.next_charge_at = None
+    payment.next_charge_at = payment.expires_at = None
     await transitions.step(session, payment, PaymentStatus.CANCELLED, actor=caller, reason=reason, now=now)

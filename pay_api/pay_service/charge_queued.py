@@ -28,8 +28,9 @@ GIVE_UP_AFTER: Final = timedelta(hours=24)
 
 async def charge_queued(ctx: Context) -> bool:
     """Takes one queued payment and charges it; False when none was due."""
+    closed = [name for name, provider in ctx.providers.items() if not provider.takes_charges()]
     async with ctx.sessions.begin() as session:
-        payment = await repository.claim_queued(session, ctx.clock.now())
+        payment = await repository.claim_queued(session, ctx.clock.now(), but=closed)
         if payment is None:
             return False
         charge = await _write_intent(ctx, session, payment)

@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from pay_api import timeouts
 from pay_api.providers.base import Provider
 from pay_api.providers.registry import open_providers
 from pay_api.settings import Settings
@@ -40,7 +41,7 @@ def open_context(settings: Settings, clock: Clock | None = None, *, pool_size: i
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_timeout=5,
+        pool_timeout=timeouts.DATABASE_POOL,
         pool_pre_ping=True,
         hide_parameters=True,  # a failing statement's values stay out of the logs
     )

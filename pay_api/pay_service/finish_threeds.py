@@ -8,6 +8,7 @@ from uuid import UUID
 from pay_api import repository
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
+from pay_api.pay_service.expire_payments import expire_payment
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.payment import AttemptStatus
 from pay_api.pay_service.start_payment import write_verdict
@@ -56,3 +57,5 @@ async def finish_threeds(ctx: Context, payment_id: UUID, transaction_id: str, pa
         # The bank's word is not kept, so nobody can send it again: the provider is asked how it stands.
         outcome = Unknown(outcome.why)
     await write_verdict(ctx, payment_id, attempt.id, outcome)
+    # A card that was only checked has its hold given back now; everything else has its time.
+    await expire_payment(ctx, payment_id)

@@ -77,7 +77,15 @@ FINAL: Final = frozenset(
 
 # Every lawful step; the migration holds the same list and a trigger enforces it.
 EDGES: Final[dict[Status, frozenset[Status]]] = {
-    Status.CREATED: frozenset({Status.PROCESSING, Status.CANCELLED, Status.FAILED, Status.NEEDS_REVIEW}),
+    Status.CREATED: frozenset(
+        {
+            Status.PROCESSING,
+            Status.ACTION_REQUIRED,  # the hosted checkout waits for a card
+            Status.CANCELLED,
+            Status.FAILED,
+            Status.NEEDS_REVIEW,
+        }
+    ),
     Status.PROCESSING: frozenset(
         {
             Status.ACTION_REQUIRED,
@@ -93,6 +101,7 @@ EDGES: Final[dict[Status, frozenset[Status]]] = {
     Status.ACTION_REQUIRED: frozenset(
         {
             Status.PROCESSING,
+            Status.ACTION_REQUIRED,  # a card was declined in the hosted checkout: another may be tried
             Status.AUTHORIZED,
             Status.SUCCEEDED,
             Status.FAILED,
@@ -175,18 +184,40 @@ TABLE: Final[dict[Status, dict[Seen, Decision]]] = {
 }
 
 
-def decide(status: Status, seen: Seen, *, voided: bool = False, frozen: bool = False) -> Decision:
+def decide(
+    status: Status, seen: Seen, *, voided: bool = False, frozen: bool = False, reopens: bool = False
+) -> Decision:
     """What an observation does to a payment.
 
     ``voided``: its hold was given back before, so an old "authorized" means nothing and "succeeded"
-    cannot be. ``frozen``: it is under review for a mismatch, which only a person ends.
+    cannot be. ``frozen``: it is under review for a mismatch, which only a person ends. ``reopens``: a
+    decline ends the attempt alone and the payer may try another card (hosted checkout).
     """
     if frozen and status is Status.NEEDS_REVIEW:
         return _STAY
     if voided and status is Status.CANCELLED:
         after_void: dict[Seen, Decision] = {Seen.AUTHORIZED: _STAY, Seen.SUCCEEDED: _REVIEW}
         return after_void.get(seen, TABLE[status][seen])
-    return TABLE[status][seen]
+    decision = TABLE[status][seen]
+    may_reopen = reopens and Status.ACTION_REQUIRED in EDGES[status]
+    if may_reopen and status is not Status.CREATED and decision == Move(Status.FAILED):
+        return Move(Status.ACTION_REQUIRED)
+    return decision
+
+
+def decide_ended(status: Status, seen: Seen, *, awaits_card: bool) -> Decision:
+    """What is learned late about a hosted payment's attempt that had ended, while the payment lives on.
+
+    Its declines mean nothing any more. Its money pays the payment if no other attempt is at work;
+    beside another one it is for a person to look at.
+    """
+    if status in (Status.FAILED, Status.CANCELLED):
+        return TABLE[status][seen]
+    if seen not in (Seen.SUCCEEDED, Seen.AUTHORIZED, Seen.MISMATCH):
+        return _STAY
+    if awaits_card:
+        return TABLE[Status.ACTION_REQUIRED][seen]
+    return _REVIEW if Status.NEEDS_REVIEW in EDGES[status] else _ALARM
 
 
 ATTEMPT_AFTER: Final[dict[Status, AttemptStatus]] = {

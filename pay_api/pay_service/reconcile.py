@@ -26,7 +26,7 @@ from pay_api.pay_service.ladder import (
 )
 from pay_api.pay_service.payment import AttemptStatus
 from pay_api.pay_service.reconcile_money_back import reconcile_operation, reconcile_refund
-from pay_api.pay_service.settle_attempt import settle
+from pay_api.pay_service.settle_attempt import settle, status_after_decline
 from pay_api.pay_service.start_payment import charge_of, usable_method, write_verdict
 from pay_api.providers.base import (
     Authorized,
@@ -119,7 +119,7 @@ async def _write(ctx: Context, asked: Attempt, found: QueryOutcome, listed: bool
         attempt = await repository.lock_attempt(session, asked.id)
         assert payment is not None
         assert attempt is not None
-        if payment.status not in _OPEN_PAYMENT:
+        if payment.status not in _OPEN_PAYMENT or attempt.ended_at is not None:
             attempt.next_query_at = None
             return None
         match found:
@@ -219,4 +219,5 @@ async def _fail(
     session: AsyncSession, payment: Payment, attempt: Attempt, reason: str, now: datetime
 ) -> None:
     attempt.status, attempt.ended_at, attempt.next_query_at = AttemptStatus.CLOSED, now, None
-    await transitions.step(session, payment, PaymentStatus.FAILED, actor=ACTOR, reason=reason, now=now)
+    to = status_after_decline(payment)
+    await transitions.step(session, payment, to, actor=ACTOR, reason=reason, now=now)

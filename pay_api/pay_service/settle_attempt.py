@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client import Counter
@@ -14,7 +14,15 @@ from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import PROVIDER_UNAVAILABLE, DeclineReason
 from pay_api.pay_service.ladder import THREEDS_LIFETIME, next_query_at
-from pay_api.pay_service.payment import ATTEMPT_AFTER, AttemptStatus, Move, Seen, decide
+from pay_api.pay_service.payment import (
+    ATTEMPT_AFTER,
+    AttemptStatus,
+    Decision,
+    Move,
+    Seen,
+    decide,
+    decide_ended,
+)
 from pay_api.providers.base import (
     ActionRequired,
     Authorized,
@@ -23,6 +31,7 @@ from pay_api.providers.base import (
     Declined,
     NotExecuted,
     Paid,
+    PayerInstructed,
     Succeeded,
     Unknown,
     Voided,
@@ -33,6 +42,9 @@ from shared.queue.messages.payments import PaymentStatus
 
 Observation = ChargeOutcome | Voided
 MISMATCH: Final = "mismatch: "
+# The provider gives a hold back after this time; our clock does not wait to be told.
+HOLD_LIFETIME: Final = timedelta(days=7)
+_ENDED: Final = frozenset({AttemptStatus.DECLINED, AttemptStatus.CLOSED})
 SETTLED: Final = Counter("payments_settled_total", "Steps of payments", ["status", "late"])
 ALARMS: Final = Counter("payment_observations_contradicted_total", "Observations against what is known")
 
@@ -68,6 +80,8 @@ def _seen(observation: Observation) -> tuple[Seen, str]:
             return Seen.DECLINED, f"declined: {reason.code}" + (f" ({code})" if code else "")
         case ActionRequired():
             return Seen.CHALLENGED, "3-D Secure"
+        case PayerInstructed():
+            return Seen.CHALLENGED, "the payer was told how to pay"
         case Voided():
             return Seen.VOIDED, "voided"
         case NotExecuted(why):
@@ -92,9 +106,8 @@ async def settle(
         difference = mismatch_of(ctx, payment, attempt, observation)
         if difference is not None:
             seen, reason = Seen.MISMATCH, f"{MISMATCH}{difference}"
-    frozen = (payment.review_reason or "").startswith(MISMATCH)
     before = PaymentStatus(payment.status)
-    decision = decide(before, seen, voided=attempt.voided_at is not None, frozen=frozen)
+    decision = _decide(payment, attempt, seen)
     if not isinstance(decision, Move):
         if decision.alarming:
             ALARMS.inc()
@@ -104,7 +117,12 @@ async def settle(
         return False
     if decision.late:
         await _mark_late(session, payment)
-    _write_outcome(payment, attempt, observation, decision.to, reason, now)
+    if decision.to is PaymentStatus.NEEDS_REVIEW and _is_over(payment, attempt):
+        # Another attempt is at work: this one's row keeps its end, a person decides what the money is for.
+        reason = f"{MISMATCH}money of an attempt that had ended"
+        payment.review_reason, payment.expires_at = reason, None
+    else:
+        _write_outcome(payment, attempt, observation, decision.to, reason, now)
     if isinstance(observation, Paid) and seen is not Seen.MISMATCH:
         await _keep_method(ctx, session, payment, attempt, observation, now)
     await transitions.step(
@@ -119,6 +137,30 @@ async def settle(
     SETTLED.labels(decision.to, str(decision.late).lower()).inc()
     log.info("payment-moved", payment_id=str(payment.id), status=decision.to, actor=actor)
     return True
+
+
+def _is_over(payment: Payment, attempt: Attempt) -> bool:
+    """Whether the payment went on without this attempt: only in the hosted checkout."""
+    return is_hosted(payment) and attempt.status in _ENDED
+
+
+def is_hosted(payment: Payment) -> bool:
+    return payment.method_kind == "hosted"
+
+
+def _decide(payment: Payment, attempt: Attempt, seen: Seen) -> Decision:
+    status = PaymentStatus(payment.status)
+    frozen = (payment.review_reason or "").startswith(MISMATCH)
+    if _is_over(payment, attempt) and not (frozen and status is PaymentStatus.NEEDS_REVIEW):
+        return decide_ended(status, seen, awaits_card=payment.awaits_card)
+    voided = attempt.voided_at is not None
+    return decide(status, seen, voided=voided, frozen=frozen, reopens=is_hosted(payment))
+
+
+def status_after_decline(payment: Payment) -> PaymentStatus:
+    """Where a payment goes when its attempt came to nothing: a hosted one waits for another card."""
+    payment.awaits_card = is_hosted(payment)
+    return PaymentStatus.ACTION_REQUIRED if payment.awaits_card else PaymentStatus.FAILED
 
 
 async def _mark_late(session: AsyncSession, payment: Payment) -> None:
@@ -145,25 +187,35 @@ def _write_outcome(
     payment.review_reason = reason if to is PaymentStatus.NEEDS_REVIEW else None
     attempt.next_query_at = None
     attempt.ended_at = None if to in _OPEN else now
+    payment.awaits_card = False
     match observation:
         case Paid() as paid:
             payment.decline_class = payment.decline_code = None
             _show_card(payment, paid.card)
         case Declined(decline, code, _, card):
             attempt.reason_code = code
+            attempt.status, attempt.ended_at = AttemptStatus.DECLINED, now
+            payment.awaits_card = to is PaymentStatus.ACTION_REQUIRED
             set_decline(payment, decline)
             _show_card(payment, card)
         case ActionRequired(_, acs_url, pa_req):
             attempt.acs_url, attempt.pa_req = acs_url, pa_req
             attempt.expires_at = attempt.next_query_at = now + THREEDS_LIFETIME
+        case PayerInstructed(_, instructions, valid_for):
+            payment.instructions, payment.expires_at = dict(instructions), now + valid_for
         case NotExecuted():
-            attempt.status = AttemptStatus.CLOSED
+            attempt.status, attempt.ended_at = AttemptStatus.CLOSED, now
+            payment.awaits_card = to is PaymentStatus.ACTION_REQUIRED
             set_decline(payment, PROVIDER_UNAVAILABLE)
         case Voided():
             attempt.voided_at = now
         case Unknown():
             attempt.next_query_at = next_query_at(attempt.first_sent_at, now)
+    if to is PaymentStatus.AUTHORIZED:
+        # A card that is only being checked is given its hold back at once.
+        payment.expires_at = now if payment.purpose == "method_verification" else now + HOLD_LIFETIME
     if isinstance(observation, Succeeded) and to is PaymentStatus.SUCCEEDED:
+        payment.expires_at = None
         payment.captured_minor = observation.amount_minor
         payment.succeeded_at = now
 
@@ -191,7 +243,7 @@ async def _keep_method(
     ctx: Context, session: AsyncSession, payment: Payment, attempt: Attempt, paid: Paid, now: datetime
 ) -> None:
     """Saves the card when the payer asked for it, the provider gave a token, and it was not saved before."""
-    if not payment.save_method or payment.payment_method_id is not None:
+    if not attempt.save_method or payment.payment_method_id is not None:
         return
     if paid.token is None or paid.card is None:
         return

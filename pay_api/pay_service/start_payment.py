@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from pay_api.pay_service.context import Context
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.payment import AttemptStatus
 from pay_api.pay_service.settle_attempt import settle
-from pay_api.providers.base import Charge, ChargeOutcome, ReceiptLine
+from pay_api.providers.base import Charge, ChargeOutcome, MethodKind, Provider, ReceiptLine
 from pay_api.providers.registry import DEFAULT
 from pay_api.vault import Payer
 from shared.errors import AppError, conflict, invalid, unavailable
@@ -24,6 +25,8 @@ from shared.money import Money
 from shared.queue.messages.payments import PaymentStatus
 
 ACTOR: Final = "provider-answer"
+# A checkout page lives as long as an invoice of a purchase nobody finished.
+CHECKOUT_LIFETIME: Final = timedelta(hours=23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class StartPayment:
     """What a caller asks for. ``amount`` is the whole sum, VAT included; the receipt's lines add up to it."""
 
     payment_id: UUID
-    invoice_id: UUID
+    invoice_id: UUID | None  # None: no purchase, a card is only checked and saved
     user_id: UUID
     amount: Money
     description: str
@@ -42,6 +45,8 @@ class StartPayment:
     receipt: tuple[ReceiptLine, ...]
     return_url: str | None
     caller: str
+    method_kind: MethodKind
+    provider: str = DEFAULT
     card_cryptogram: str | None = field(default=None, repr=False)
     payment_method_id: UUID | None = None
     save_method: bool = False
@@ -52,47 +57,67 @@ async def start_payment(ctx: Context, command: StartPayment) -> UUID:
 
     Refuses with ``payment-in-progress``, ``invoice-closed``, ``payment-id-taken`` (409) and
     ``payment-method-unusable``, ``cryptogram-invalid``, ``receipt-mismatch``, ``currency-not-supported``,
-    ``initiator-needs-saved-method`` (422). A refusal writes nothing. The same payment asked for again is
-    left as it is.
+    ``initiator-needs-saved-method``, ``provider-not-offered``, ``method-not-offered`` (422) and
+    ``provider-unavailable`` (503). A refusal writes nothing. The same payment asked for again is left as
+    it is.
     """
     _check(ctx, command)
     async with ctx.sessions.begin() as session:  # phase one: what is about to be sent
         charge = await _write_intent(ctx, session, command)
     if charge is None:
         return command.payment_id
-    outcome = await ctx.providers[DEFAULT].charge(charge)  # phase two: no transaction is open
+    outcome = await ctx.providers[command.provider].charge(charge)  # phase two: no transaction is open
     await write_verdict(ctx, command.payment_id, charge.attempt_id, outcome)  # phase three
     return command.payment_id
 
 
 def _check(ctx: Context, command: StartPayment) -> None:
-    if DEFAULT not in ctx.providers:
-        raise unavailable("provider-unavailable", "Payments are not possible just now.", 30)
-    if command.amount.currency not in ctx.providers[DEFAULT].currencies:
+    provider = ctx.providers.get(command.provider)
+    if provider is None:
+        raise invalid("provider-not-offered", "There is no such payment provider here.")
+    if command.method_kind not in provider.methods:
+        raise invalid("method-not-offered", "This provider does not take payments this way.")
+    if command.amount.currency not in provider.currencies:
         raise invalid("currency-not-supported", "Payments in this currency are not taken.")
     if sum(line.amount_minor for line in command.receipt) != command.amount.amount:
         raise invalid("receipt-mismatch", "The lines of the receipt do not add up to the amount.")
+    if command.initiator == "merchant" and command.method_kind is not MethodKind.SAVED_METHOD:
+        raise invalid("initiator-needs-saved-method", "Without the payer only a saved method can be used.")
     if command.card_cryptogram is not None:
-        if command.initiator == "merchant":
-            raise invalid(
-                "initiator-needs-saved-method", "Without the payer only a saved method can be used."
-            )
-        if not ctx.providers[DEFAULT].accepts_cryptogram(command.card_cryptogram):
-            raise invalid("cryptogram-invalid", "The card data could not be read. Enter it again.")
+        require_cryptogram(provider, command.card_cryptogram)
+
+
+def require_cryptogram(provider: Provider, card_cryptogram: str) -> None:
+    """Raises ``cryptogram-invalid`` (422)."""
+    if not provider.accepts_cryptogram(card_cryptogram):
+        raise invalid("cryptogram-invalid", "The card data could not be read. Enter it again.")
+
+
+def require_taking(provider: Provider) -> None:
+    """Raises ``provider-unavailable`` (503) while the provider does not answer: no new attempts then."""
+    if not provider.takes_charges():
+        raise unavailable(
+            "provider-unavailable",
+            "The payment provider does not answer just now. Nothing was charged; try again in a minute.",
+            30,
+        )
 
 
 async def _write_intent(ctx: Context, session: AsyncSession, command: StartPayment) -> Charge | None:
     now = ctx.clock.now()
-    invoice = await repository.lock_invoice(session, command.invoice_id, now)
+    invoice = await repository.lock_invoice(session, command.invoice_id, now) if command.invoice_id else None
     existing = await repository.payment(session, command.payment_id)
     if existing is not None:
         _require_same(existing, command)
         return None
-    if invoice.closed_at is not None:
-        raise conflict("invoice-closed", "This invoice takes no more payments.")
-    rival = await repository.live_payment_of_invoice(session, command.invoice_id)
-    if rival is not None:
-        raise payment_in_progress(rival.id)
+    if invoice is not None:
+        if invoice.closed_at is not None:
+            raise conflict("invoice-closed", "This invoice takes no more payments.")
+        rival = await repository.live_payment_of_invoice(session, invoice.invoice_id)
+        if rival is not None:
+            raise payment_in_progress(rival.id)
+    if command.initiator == "customer":
+        require_taking(ctx.providers[command.provider])
     method = None
     if command.payment_method_id is not None:
         method = await usable_method(ctx, session, command.payment_method_id, command.user_id)
@@ -101,6 +126,11 @@ async def _write_intent(ctx: Context, session: AsyncSession, command: StartPayme
         payment.card_mask, payment.card_brand = method.card_mask, method.card_brand
     await transitions.create(session, payment, command.caller)
     if command.initiator == "merchant":
+        return None
+    if command.method_kind is MethodKind.HOSTED:
+        payment.awaits_card, payment.expires_at = True, now + CHECKOUT_LIFETIME
+        to, reason = PaymentStatus.ACTION_REQUIRED, "checkout opened"
+        await transitions.step(session, payment, to, actor=command.caller, reason=reason, now=now)
         return None
     attempt = await begin_attempt(ctx, session, payment, method, command.caller)
     return charge_of(ctx, payment, attempt, method, card_cryptogram=command.card_cryptogram)
@@ -147,14 +177,14 @@ def _new_payment(ctx: Context, command: StartPayment) -> Payment:
         id=command.payment_id,
         invoice_id=command.invoice_id,
         user_id=command.user_id,
-        purpose="invoice",
+        purpose="invoice" if command.invoice_id else "method_verification",
         initiator=command.initiator,
-        provider=DEFAULT,
+        provider=command.provider,
         status=PaymentStatus.CREATED.value,
         amount_minor=command.amount.amount,
         currency=command.amount.currency,
         capture=command.capture,
-        method_kind="saved_method" if command.payment_method_id else "card_cryptogram",
+        method_kind=command.method_kind.value,
         payment_method_id=command.payment_method_id,
         save_method=command.save_method,
         description=command.description,
@@ -174,9 +204,18 @@ def _line_json(line: ReceiptLine) -> list[str | int | None]:
 
 
 async def begin_attempt(
-    ctx: Context, session: AsyncSession, payment: Payment, method: PaymentMethod | None, actor: str
+    ctx: Context,
+    session: AsyncSession,
+    payment: Payment,
+    method: PaymentMethod | None,
+    actor: str,
+    *,
+    save_method: bool = False,
 ) -> Attempt:
-    """A new attempt of a created payment, which is ``processing`` from now on."""
+    """A new attempt of a payment that waits for one; it is ``processing`` from now on.
+
+    ``save_method``: the payer asks for it now; what was asked when the payment was made holds anyway.
+    """
     now = ctx.clock.now()
     attempt = Attempt(
         id=new_id(),
@@ -187,6 +226,7 @@ async def begin_attempt(
         payment_method_id=method.id if method else None,
         amount_minor=payment.amount_minor,
         currency=payment.currency,
+        save_method=payment.save_method or save_method,
         # From here on a byte may have left us: a crash leaves it to the reconciler, which asks first.
         first_sent_at=now,
         last_sent_at=now,
@@ -206,6 +246,7 @@ def charge_of(
     method: PaymentMethod | None,
     *,
     card_cryptogram: str | None = None,
+    cardholder_name: str | None = None,
 ) -> Charge:
     """The provider call of an attempt; the cryptogram lives only here, it is never stored."""
     payer = ctx.vault.open_payer(payment.payer_encrypted)
@@ -223,8 +264,8 @@ def charge_of(
         receipt=tuple(ReceiptLine(*line) for line in payment.receipt["lines"]),
         merchant_initiated=payment.initiator == "merchant",
         card_cryptogram=card_cryptogram,
-        cardholder_name=payer.cardholder_name,
-        save_method=payment.save_method,
+        cardholder_name=cardholder_name or payer.cardholder_name,
+        save_method=attempt.save_method,
         token=ctx.vault.open(method.token_encrypted) if method else None,
         invoice_id=payment.invoice_id,
     )

@@ -118,6 +118,8 @@ async def step(
         raise broken_invariant("unlawful-step", f"payment {payment.id} from {before} to {to}")
     payment.status = to.value
     payment.updated_at = now
+    if to is not PaymentStatus.ACTION_REQUIRED:
+        payment.awaits_card = False
     await session.flush()
     _record(session, payment, before, actor, reason, transaction_id)
     if not quiet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
@@ -116,7 +116,16 @@ class NotExecuted:
     why: str
 
 
-ChargeOutcome = Succeeded | Authorized | Declined | ActionRequired | Unknown | NotExecuted
+@dataclass(frozen=True, slots=True)
+class PayerInstructed:
+    """The payer pays elsewhere, as the instructions say (stable name -> text)."""
+
+    transaction_id: str
+    instructions: Mapping[str, str]
+    valid_for: timedelta
+
+
+ChargeOutcome = Succeeded | Authorized | Declined | ActionRequired | PayerInstructed | Unknown | NotExecuted
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,25 @@ class RefundFound:
     original_transaction_id: str
     amount_minor: int
     refund_id: UUID | None
+
+
+class MethodKind(StrEnum):
+    """How a payer pays; a connector says which it takes."""
+
+    CARD_CRYPTOGRAM = "card_cryptogram"
+    SAVED_METHOD = "saved_method"
+    HOSTED = "hosted"
+    BANK_TRANSFER = "bank_transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class CardKey:
+    """The provider's public RSA key, numbers in hexadecimal, and the terminal the card is meant for."""
+
+    modulus: str
+    exponent: str
+    version: str
+    terminal_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +273,15 @@ class Provider(Protocol):
     terminal_id: str
     currencies: frozenset[str]
     keeps_register: bool
+    methods: frozenset[MethodKind]
+
+    def takes_charges(self) -> bool:
+        """Whether a new attempt makes sense now; nothing is asked of the provider."""
+        ...
+
+    async def card_key(self) -> CardKey | None:
+        """With what a browser encrypts a card; None when the provider did not say, or takes no cards."""
+        ...
 
     def accepts_cryptogram(self, cryptogram: str) -> bool:
         """Whether the text has the outer form of a card cryptogram; nothing is sent."""

@@ -15,10 +15,12 @@ from pay_api.pay_service.declines import CARD_DATA_REFUSED, PROVIDER_REFUSED
 from pay_api.providers import cloudpayments_answers as answers
 from pay_api.providers import cloudpayments_notifications as notifications
 from pay_api.providers.base import (
+    CardKey,
     Charge,
     ChargeOutcome,
     CheckAnswer,
     Declined,
+    MethodKind,
     NotExecuted,
     OperationOutcome,
     ProviderEvent,
@@ -59,6 +61,7 @@ class CloudPayments:
     # Others must be agreed with the provider first.
     currencies = frozenset({"RUB"})
     keeps_register = True
+    methods = frozenset({MethodKind.CARD_CRYPTOGRAM, MethodKind.SAVED_METHOD, MethodKind.HOSTED})
 
     def __init__(
         self, public_id: str, secret: str, http: Transport, taxation_system: int, *, refuse_test_mode: bool
@@ -85,6 +88,15 @@ class CloudPayments:
             settings.cloudpayments_taxation_system,
             refuse_test_mode=settings.is_production,
         )
+
+    def takes_charges(self) -> bool:
+        return True
+
+    async def card_key(self) -> CardKey | None:
+        answered = await self._http.get("/payments/publickey")
+        if not isinstance(answered, Answered):
+            return None
+        return answers.read_card_key(answered.body, self.terminal_id)
 
     def accepts_cryptogram(self, cryptogram: str) -> bool:
         if len(cryptogram) > _MAX_CRYPTOGRAM or not cryptogram.isascii():

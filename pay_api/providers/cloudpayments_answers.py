@@ -9,12 +9,17 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from pay_api.pay_service.declines import reason_of
 from pay_api.providers.base import (
     ActionRequired,
     Authorized,
     AwaitingPayer,
     Card,
+    CardKey,
     ChargeOutcome,
     Declined,
     Done,
@@ -31,6 +36,7 @@ from shared.money import EXPONENTS, decimal_text_to_minor
 
 _NOT_FOUND: Final = ("not found", "transaction not found")
 _PAYMENT_TYPE, _REFUND_TYPE = 0, 1
+_MIN_KEY_BITS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +213,18 @@ def refund_id_of(data: Any) -> UUID | None:
         return UUID(parsed["refund_id"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def read_card_key(body: dict[str, Any], terminal_id: str) -> CardKey | None:
+    """The answer of ``payments/publickey``; None unless it is an RSA key of at least 2048 bits."""
+    try:
+        key = serialization.load_pem_public_key(str(body["Pem"]).encode())
+        version = str(int(body["Version"]))
+    except (KeyError, TypeError, ValueError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_KEY_BITS:
+        return None
+    numbers = key.public_numbers()
+    return CardKey(
+        f"{numbers.n:x}", f"{numbers.e:x}", version.zfill(len(version) + len(version) % 2), terminal_id
+    )

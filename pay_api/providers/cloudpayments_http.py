@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 from dataclasses import dataclass
@@ -13,11 +14,10 @@ from uuid import UUID
 import httpx
 from prometheus_client import Counter
 
+from pay_api import timeouts
 from pay_api.providers.base import NotExecuted, Unknown
 from shared import logs
 
-CONNECT_SECONDS: Final = 2.0
-CALL_SECONDS: Final = 23.0  # within UserAPI's 25 s for PayAPI
 TRIES: Final = 3  # only of what was certainly not executed
 _PAUSE_SECONDS: Final = 0.2
 
@@ -41,7 +41,7 @@ class Transport:
         self._http = httpx.AsyncClient(
             base_url=base_url,
             auth=httpx.BasicAuth(public_id, secret),
-            timeout=httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(timeouts.PROVIDER_CALL, connect=timeouts.PROVIDER_CONNECT),
             follow_redirects=False,
             trust_env=False,
         )
@@ -53,28 +53,39 @@ class Transport:
         headers = {"Content-Type": "application/json"}
         if request_id is not None:
             headers["X-Request-ID"] = str(request_id)
-        outcome: Answered | NotExecuted | Unknown = NotExecuted("not tried")
-        for attempt in range(TRIES):
-            async with self._turns:
-                outcome = await self._send(path, content, headers)
-            if not isinstance(outcome, NotExecuted):
-                break
-            if attempt + 1 < TRIES:
-                await asyncio.sleep(_PAUSE_SECONDS * 2**attempt * (0.5 + random.random()))  # noqa: S311
+        outcome: Answered | NotExecuted | Unknown = NotExecuted("no turn came in time")
+        with contextlib.suppress(TimeoutError):
+            # Turns, repeats and pauses share one time-out: the caller waits no longer than for one call.
+            async with asyncio.timeout(timeouts.PROVIDER_CALL):
+                for attempt in range(TRIES):
+                    async with self._turns:
+                        outcome = Unknown("time-out")
+                        outcome = await self._send("POST", path, content, headers)
+                    if not isinstance(outcome, NotExecuted):
+                        break
+                    if attempt + 1 < TRIES:
+                        await asyncio.sleep(_PAUSE_SECONDS * 2**attempt * (0.5 + random.random()))  # noqa: S311
         CALLS.labels(path, type(outcome).__name__.lower()).inc()
         if not isinstance(outcome, Answered):
             log.warning("provider-did-not-answer", path=path, outcome=type(outcome).__name__, why=outcome.why)
         return outcome
 
+    async def get(self, path: str) -> Answered | NotExecuted | Unknown:
+        """Public data, for a page that waits: a short time-out and one try."""
+        try:
+            async with asyncio.timeout(timeouts.CARD_KEY_CALL):
+                return await self._send("GET", path, b"", {})
+        except TimeoutError:
+            return Unknown("time-out")
+
     async def _send(
-        self, path: str, content: bytes, headers: dict[str, str]
+        self, method: str, path: str, content: bytes, headers: dict[str, str]
     ) -> Answered | NotExecuted | Unknown:
         try:
-            async with asyncio.timeout(CALL_SECONDS):
-                response = await self._http.post(path, content=content, headers=headers)
+            response = await self._http.request(method, path, content=content, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotExecuted(type(error).__name__)  # no byte of the request had left us
-        except (httpx.HTTPError, TimeoutError) as error:
+        except httpx.HTTPError as error:
             return Unknown(type(error).__name__)
         if response.status_code in (401, 403, 429):
             return NotExecuted(f"status {response.status_code}")

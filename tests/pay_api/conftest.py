@@ -91,6 +91,11 @@ def house() -> Iterator[House]:
         cloudpayments_api_url=f"http://127.0.0.1:{sandbox_port}",
         cloudpayments_public_url=f"http://127.0.0.1:{sandbox_port}",
         cloudpayments_concurrent_calls=20,
+        provider_breaker_failures=1000,  # other tests break the provider on purpose; the breaker has its own
+        bank_transfer_account="40702810900000000001",
+        bank_transfer_inn="7700000000",
+        bank_transfer_bank="Банк",
+        bank_transfer_bic="044525000",
         token_encryption_key=Fernet.generate_key().decode(),
         link_signing_key="link-key-of-the-tests",
         accepted_credentials={"user-api": [TOKEN], "operator": ["operator-token"]},

@@ -8,10 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from pay_api.pay_service.payment import EDGES, FINAL, TABLE, Move, Seen, after_refund, decide
+from pay_api.pay_service.payment import (
+    EDGES,
+    FINAL,
+    TABLE,
+    Move,
+    Seen,
+    after_refund,
+    decide,
+    decide_ended,
+)
 from shared.queue.messages.payments import PaymentStatus as Status
 
 MIGRATION = Path("pay_api/migrations/versions/0001_payments.sql")
+LATER = Path("pay_api/migrations/versions/0002_waiting_payments.sql")
 MONEY = {Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.REFUNDED}
 
 
@@ -38,7 +48,34 @@ def test_edges_equal_those_of_the_migration() -> None:
         )
         for target in targets.split()
     }
+    listed |= set(re.findall(r"^\s+\('(\w+)', '(\w+)'\)", LATER.read_text(), re.M))
     assert listed == {(source, target) for source, targets in EDGES.items() for target in targets}
+
+
+def test_hosted_declines_end_the_attempt_alone() -> None:
+    for status in (Status.PROCESSING, Status.UNKNOWN, Status.ACTION_REQUIRED):
+        for seen in (Seen.DECLINED, Seen.NO_EFFECT):
+            assert decide(status, seen, reopens=True) == Move(Status.ACTION_REQUIRED)
+    for status, seen in itertools.product(Status, Seen):
+        decision = decide(status, seen, reopens=True)
+        if isinstance(decision, Move):
+            assert decision.to in EDGES[status], (status, seen)
+            if decision != decide(status, seen):
+                assert seen in (Seen.DECLINED, Seen.NO_EFFECT)
+
+
+def test_an_ended_attempt_moves_its_payment_by_money_alone() -> None:
+    for status, seen in itertools.product(Status, Seen):
+        for awaits_card in (True, False):
+            if awaits_card and status is not Status.ACTION_REQUIRED:
+                continue
+            decision = decide_ended(status, seen, awaits_card=awaits_card)
+            if isinstance(decision, Move):
+                assert decision.to in EDGES[status]
+                assert seen in (Seen.SUCCEEDED, Seen.AUTHORIZED, Seen.MISMATCH)
+    beside_another = decide_ended(Status.PROCESSING, Seen.SUCCEEDED, awaits_card=False)
+    assert beside_another == Move(Status.NEEDS_REVIEW)
+    assert decide_ended(Status.ACTION_REQUIRED, Seen.SUCCEEDED, awaits_card=True) == Move(Status.SUCCEEDED)
 
 
 def test_only_an_explicit_success_is_success() -> None:

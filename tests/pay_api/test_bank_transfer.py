@@ -1,0 +1,117 @@
+"""Bank transfers: instructions, the confirmation of staff, parts, late money, refusals."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+
+from pay_api.pay_service.context import Context
+from pay_api.pay_service.expire_payments import expire_payments
+from shared.ids import new_id
+from tests.pay_api.conftest import Pay, event_types, history
+
+
+async def asked(pay: Pay, **changes: Any) -> dict[str, Any]:
+    body = pay.body(method={"kind": "bank_transfer"}, provider="bank_transfer", **changes)
+    answer = await pay.start(body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def confirm(pay: Pay, payment_id: str, kopecks: int, /, **changes: Any) -> httpx.Response:
+    body = {
+        "confirmation_id": str(new_id()),
+        "amount": {"amount": kopecks, "currency": "RUB"},
+        "reason": "statement of 12 May, line 4",
+        "actor": "accountant@cinema.example",
+        **changes,
+    }
+    path = f"/internal/v1/payments/{payment_id}/transfer-confirmations"
+    return await pay.post(path, body, body["confirmation_id"])
+
+
+async def test_payer_is_told_and_staff_confirm(pay: Pay, db: asyncpg.Pool) -> None:
+    view = await asked(pay)
+    assert view["status"] == "action_required"
+    action = view["next_action"]
+    assert action["kind"] == "instructions"
+    assert action["instructions"]["account"] == "40702810900000000001"
+    assert action["instructions"]["code"] in action["instructions"]["purpose"]
+    confirmed = await confirm(pay, view["id"], 49_900)
+    assert confirmed.status_code == 201, confirmed.text
+    paid = confirmed.json()
+    assert (paid["status"], paid["settles_invoice"]) == ("succeeded", True)
+    assert paid["captured"]["amount"] == 49_900
+    assert (await history(db, view["id"]))[-1] == ("succeeded", "staff:accountant@cinema.example")
+    assert (await event_types(db, view["id"]))[-1] == "payment.succeeded"
+    row = await db.fetchrow("SELECT * FROM payment_transfer WHERE payment_id = $1", UUID(view["id"]))
+    assert row["reason"] == "statement of 12 May, line 4"
+
+
+async def test_a_part_leaves_the_invoice_free_for_the_rest(pay: Pay) -> None:
+    view = await asked(pay)
+    part = (await confirm(pay, view["id"], 20_000)).json()
+    assert (part["status"], part["settles_invoice"]) == ("succeeded", False)
+    assert part["captured"]["amount"] == 20_000
+    rest = pay.body(amount=29_900, invoice_id=view["invoice_id"], user_id=view["user_id"])
+    assert (await pay.start(rest)).json()["status"] == "succeeded"
+
+
+async def test_confirmed_once_whatever_is_sent(pay: Pay) -> None:
+    view = await asked(pay)
+    confirmation_id = str(new_id())
+    first = await confirm(pay, view["id"], 49_900, confirmation_id=confirmation_id)
+    assert first.status_code == 201
+    again = await confirm(pay, view["id"], 49_900, confirmation_id=confirmation_id)
+    assert again.json()["captured"]["amount"] == 49_900
+    other = await confirm(pay, view["id"], 49_900)
+    assert other.status_code == 409
+    assert other.json()["type"] == "/problems/transfer-not-awaited"
+
+
+async def test_money_after_the_wait_is_late(pay: Pay, ctx: Context) -> None:
+    view = await asked(pay)
+    pay.clock.advance(timedelta(days=14, minutes=1))
+    await expire_payments(ctx)
+    assert (await pay.show(view["id"]))["status"] == "cancelled"
+    late = (await confirm(pay, view["id"], 49_900)).json()
+    assert (late["status"], late["late"]) == ("succeeded", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"amount": {"amount": 49_901, "currency": "RUB"}}, "amount-too-large"),
+        ({"amount": {"amount": 100, "currency": "USD"}}, "currency-differs"),
+        ({"amount": {"amount": 0, "currency": "RUB"}}, "invalid-request"),
+        ({"reason": ""}, "invalid-request"),
+        ({"actor": "\n"}, "invalid-request"),
+    ],
+)
+async def test_refused(pay: Pay, changes: dict[str, Any], problem: str) -> None:
+    view = await asked(pay)
+    answer = await confirm(pay, view["id"], 49_900, **changes)
+    assert answer.status_code == 422
+    assert answer.json()["type"] == f"/problems/{problem}"
+    assert (await pay.show(view["id"]))["status"] == "action_required"
+
+
+async def test_a_card_payment_is_not_confirmed_by_hand(pay: Pay) -> None:
+    view = await pay.pay()
+    assert (await confirm(pay, view["id"], 1)).status_code == 404
+
+
+async def test_providers_take_only_their_own_methods(pay: Pay) -> None:
+    for changes, problem in (
+        ({"provider": "bank_transfer"}, "method-not-offered"),
+        ({"method": {"kind": "bank_transfer"}}, "method-not-offered"),
+        ({"provider": "nobody"}, "provider-not-offered"),
+    ):
+        answer = await pay.start(pay.body(**changes))
+        assert answer.status_code == 422
+        assert answer.json()["type"] == f"/problems/{problem}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from billing_api.api.fields import MoneyField, PeriodField, StepsField, TextField
+from billing_api.api.fields import ExplanationField, MoneyField, PeriodField, StepsField, TextField
 
 
 class LineBody(serializers.Serializer[Any]):
@@ -25,6 +25,7 @@ class LineBody(serializers.Serializer[Any]):
     vat_rate_bp = serializers.IntegerField()
     period = PeriodField()
     steps = StepsField()
+    explanation = ExplanationField()
 
 
 class InvoiceBody(serializers.Serializer[Any]):
@@ -45,6 +46,7 @@ class InvoiceBody(serializers.Serializer[Any]):
     amount_due = MoneyField()
     lines = LineBody(many=True)
     steps = StepsField()
+    explanation = ExplanationField()
     reason = serializers.CharField(allow_null=True)
     issued_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField()
@@ -106,6 +108,7 @@ class ChargeBody(serializers.Serializer[Any]):
     vat_rate_bp = serializers.IntegerField()
     period = PeriodField()
     steps = StepsField()
+    explanation = ExplanationField()
     charged_at = serializers.DateTimeField()
 
 

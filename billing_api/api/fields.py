@@ -30,6 +30,14 @@ TEXT_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {"ru": {"type": "string"}, "en": {"type": "string"}},
 }
+EXPLANATION_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["ru", "en"],
+    "properties": {
+        "ru": {"type": "array", "items": {"type": "string"}},
+        "en": {"type": "array", "items": {"type": "string"}},
+    },
+}
 STEPS_SCHEMA: Final[dict[str, Any]] = {"type": "array", "items": {"type": "object"}}
 
 
@@ -46,6 +54,11 @@ class PeriodField(serializers.DictField):
 @extend_schema_field(TEXT_SCHEMA)
 class TextField(serializers.JSONField):
     """A text in Russian and English."""
+
+
+@extend_schema_field(EXPLANATION_SCHEMA)
+class ExplanationField(serializers.JSONField):
+    """The steps in words."""
 
 
 @extend_schema_field(STEPS_SCHEMA)

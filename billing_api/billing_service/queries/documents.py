@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from billing_api.billing_service.change_offers import ChangeOffer
 from billing_api.billing_service.domain.pricing import LineKind, PricedLine
+from billing_api.billing_service.explanation_texts import explanation
 from billing_api.billing_service.models import Invoice, InvoiceLine, Product
 from billing_api.billing_service.offers import Offer
 from billing_api.billing_service.queries.shapes import moment, money, span
@@ -58,6 +59,7 @@ def invoice_view(row: Invoice) -> dict[str, Any]:
             line_view(line, currency) for line in sorted(row.lines.all(), key=lambda one: one.position)
         ],
         "steps": row.steps,
+        "explanation": explanation(row.steps, currency),
         "reason": row.reason or None,
         "issued_at": moment(row.issued_at),
         "due_at": moment(row.due_at),
@@ -80,6 +82,7 @@ def line_view(line: InvoiceLine, currency: str) -> dict[str, Any]:
         "vat_rate_bp": line.vat_rate_bp,
         "period": span(line.period_start_on, line.period_end_on),
         "steps": line.steps,
+        "explanation": explanation(line.steps, currency),
     }
 
 
@@ -140,6 +143,7 @@ def change_view(offer: ChangeOffer) -> dict[str, Any]:
 
 
 def priced_line_view(line: PricedLine, product: Product, currency: str) -> dict[str, Any]:
+    steps = [step.as_json() for step in line.steps]
     return {
         "kind": line.kind.value,
         "description": product.title,
@@ -152,5 +156,6 @@ def priced_line_view(line: PricedLine, product: Product, currency: str) -> dict[
         "vat": money(line.vat_minor, currency),
         "vat_rate_bp": line.vat_rate_bp,
         "period": span(line.period.start, line.period.end) if line.period else None,
-        "steps": [step.as_json() for step in line.steps],
+        "steps": steps,
+        "explanation": explanation(steps, currency),
     }

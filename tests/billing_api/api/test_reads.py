@@ -76,9 +76,11 @@ def test_an_invoice_as_agreed(callers: Callers) -> None:
                 "vat_rate_bp": 2200,
                 "period": {"start": "2026-04-11", "end": "2026-05-11"},
                 "steps": [{"step": "list_price", "amount_minor": 49900}],
+                "explanation": {"ru": [], "en": []},
             }
         ],
         "steps": [],
+        "explanation": {"ru": [], "en": []},
         "reason": None,
         "issued_at": "2026-04-11T09:00:00Z",
         "due_at": "2026-04-12T09:00:00Z",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from shared.queue.messages.invoices import InvoiceStatus, SubscriptionStatus
 from shared.service_client import NoAnswer, ServiceClient
 
 TIMEOUT_SECONDS: Final = 2.0
+PAGE: Final = 100
 
 View = TypeVar("View", bound=BaseModel)
 
@@ -54,6 +56,19 @@ class InvoiceView(BaseModel):
     total: Money
     amount_due: Money
     lines: list[InvoiceLineView]
+
+
+class AccessBasis(BaseModel):
+    """A subscription or purchase that gives access until ``until`` (UTC; None: without an end)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    subscription_id: UUID
+    user_id: UUID
+    product_id: UUID
+    status: SubscriptionStatus
+    grants: list[str]
+    until: datetime | None
 
 
 class Started(BaseModel):
@@ -116,6 +131,19 @@ class BillingApi:
         params: dict[str, str | int] = {"user_id": str(user_id), "status": "open"}
         answer = await self._client.call("GET", "/internal/v1/invoices", params=params)
         return [self._as(InvoiceView, item) for item in answer.get("items", [])]
+
+    async def access_bases(self, user_id: UUID | None = None) -> list[AccessBasis]:
+        """All that gives access, of one user or of everybody, page by page."""
+        params: dict[str, str | int] = {"limit": PAGE}
+        if user_id is not None:
+            params["user_id"] = str(user_id)
+        found: list[AccessBasis] = []
+        while True:
+            answer = await self._client.call("GET", "/internal/v1/access-bases", params=params)
+            found += [self._as(AccessBasis, item) for item in answer.get("items", [])]
+            if answer.get("next_cursor") is None:
+                return found
+            params["cursor"] = str(answer["next_cursor"])
 
     async def decide_cancellation(self, payment_id: UUID, body: dict[str, Any], key: UUID) -> Cancellation:
         path = f"/internal/v1/payments/{payment_id}/cancellations"

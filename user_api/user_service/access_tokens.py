@@ -27,6 +27,11 @@ class AccessTokens:
         self._clock = clock
         self.jwks: dict[str, Any] = {"keys": [key.as_jwk() for key in keys]}
 
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key that signs now."""
+        return self._signing
+
     def issue(self, user_id: UUID, family_id: UUID, epoch: int) -> str:
         """An access token of ``LIFETIME_SECONDS`` for a user's session."""
         issued_at = int(self._clock.now().timestamp())

@@ -51,8 +51,8 @@ class AdminSettings(SuiteSettings):
         super().refuse_unsafe()
         if not self.is_production:
             return
-        if not self.public_url.startswith("https://"):
-            raise ConfigurationRefused("PUBLIC_URL", "staff log in over https only")
+        self.require_django_key()
+        self.require_https("public_url", "staff log in over https only")
         if not self.requires_second_factor:
             raise ConfigurationRefused("ADMIN_REQUIRE_MFA", "the second factor is not optional")
 

@@ -41,8 +41,9 @@ class BillingSettings(SuiteSettings):
     def refuse_unsafe(self) -> None:
         """In production, also stops without credentials of callers and with the demonstration's seller."""
         super().refuse_unsafe()
-        if self.is_production and not self.accepted_credentials:
-            raise ConfigurationRefused("ACCEPTED_CREDENTIALS", "the secret is missing")
+        if self.is_production:
+            self.require_callers()
+            self.require_django_key()
         if self.is_production and self.seller_inn == DEMO_SELLER_INN:
             raise ConfigurationRefused("SELLER_INN", "documents would name the demonstration's seller")
 

@@ -56,6 +56,7 @@ def configuration(own: SchedulerSettings) -> dict[str, Any]:
     }
 
 
+settings().refuse_unsafe()  # before anything connects
 app = Celery("scheduler")
 app.config_from_object(configuration(settings()))
 
@@ -68,11 +69,9 @@ def _configure_logs(**_: Any) -> None:
 
 @worker_init.connect
 def _serve_worker_health(**_: Any) -> None:
-    settings().refuse_unsafe()
     health.serve_for(app, settings())
 
 
 @beat_init.connect
 def _serve_beat_health(**_: Any) -> None:
-    settings().refuse_unsafe()
     health.serve_for(app, settings())

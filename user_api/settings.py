@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import SecretStr, computed_field
 
-from shared.settings import SuiteSettings
+from shared.settings import ConfigurationRefused, SuiteSettings
 
 
 class Settings(SuiteSettings):
@@ -39,3 +39,15 @@ class Settings(SuiteSettings):
         """Origins a ``return_url`` may lead to; the suite's own is always among them."""
         listed = (origin.strip().rstrip("/") for origin in self.return_url_origins.split(","))
         return frozenset({self.public_url.rstrip("/"), *(origin for origin in listed if origin)})
+
+    def refuse_unsafe(self) -> None:
+        """In production, also stops on addresses of browsers without https and when nobody could call."""
+        super().refuse_unsafe()
+        if not self.is_production:
+            return
+        self.require_callers()
+        self.require_https("public_url", "browsers must reach the service over https")
+        if any(not origin.startswith("https://") or "*" in origin for origin in self.allowed_return_origins):
+            raise ConfigurationRefused("RETURN_URL_ORIGINS", "only https origins, named one by one")
+        if not list(self.jwt_keys_dir.glob("*.pem")):
+            raise ConfigurationRefused("JWT_KEYS_DIR", "holds no signing key")

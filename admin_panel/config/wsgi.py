@@ -10,12 +10,14 @@ from django.urls import get_resolver
 
 from admin_panel.settings import settings
 from shared import logs, tracing
+from shared.settings import halting_gunicorn
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "admin_panel.config.settings")
+with halting_gunicorn():
+    settings().refuse_unsafe()
 logs.configure(settings().service_name, settings().log_level)
 # Refusals are told once, by the access line; Django's own line would repeat the path.
 logging.getLogger("django.request").setLevel(logging.ERROR)
-settings().refuse_unsafe()
 tracing.start(settings().service_name)
 tracing.watch_django()
 

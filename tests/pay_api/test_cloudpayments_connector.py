@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -234,9 +235,11 @@ def test_production_refuses_the_sandbox() -> None:
         "public_url": "https://cinema.tv",
         "cloudpayments_api_url": "https://api.cloudpayments.ru",
         "cloudpayments_public_id": "pk_live",
-        "cloudpayments_api_secret": "Xk29fjw0",
-        "token_encryption_key": "Xk29fjw0",
-        "link_signing_key": "Xk29fjw0",
+        "cloudpayments_public_url": "https://api.cloudpayments.ru",
+        "cloudpayments_api_secret": "Xk29fjw0Zr4t",
+        "token_encryption_key": Fernet.generate_key().decode(),
+        "link_signing_key": "Xk29fjw0Zr4t",
+        "accepted_credentials": {"user-api": ["Xk29fjw0Zr4t"]},
     }
     Settings(**strong).refuse_unsafe()  # type: ignore[arg-type]
     for name, value in (

@@ -175,11 +175,11 @@ def test_production_refuses_defaults_and_names_the_setting(monkeypatch: pytest.M
     for name in ("AMQP_URL", "API_SECRET", "ACCEPTED_CREDENTIALS", "CLOCK_REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("APP_ENV", "production")
-    monkeypatch.setenv("AMQP_URL", "amqp://user:Zr8fJ2k@rabbitmq/")
+    monkeypatch.setenv("AMQP_URL", "amqp://user:Zr8fJ2kWq5@rabbitmq/")
     with pytest.raises(ConfigurationRefused, match="API_SECRET") as refused:
         _Settings().refuse_unsafe()
     assert "dev-secret" not in str(refused.value)
-    monkeypatch.setenv("API_SECRET", "Qm7vX1sLw0")
+    monkeypatch.setenv("API_SECRET", "Qm7vX1sLw0Tb")
     _Settings().refuse_unsafe()
     monkeypatch.setenv("CLOCK_REDIS_URL", "redis://x")
     with pytest.raises(ConfigurationRefused, match="CLOCK_REDIS_URL"):

@@ -114,15 +114,15 @@ async def test_production_keeps_its_ledger_to_itself_and_default_secrets_out() -
         create_app(SandboxSettings(app_env="production"))
     settings = SandboxSettings(
         app_env="production",
-        sandbox_api_secret="k3Jx81nQz",
-        amqp_url="amqp://a:b@c/",
+        sandbox_api_secret="k3Jx81nQzT5w",
+        amqp_url="amqp://a:Vq8xT2mL@c/",
         log_level="WARNING",
     )
     transport = httpx.ASGITransport(create_app(settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://s") as http:
         for path in ("/oracle", "/faults", "/"):
             assert (await http.get(path)).status_code == 401
-            known = await http.get(path, auth=(settings.sandbox_public_id, "k3Jx81nQz"))
+            known = await http.get(path, auth=(settings.sandbox_public_id, "k3Jx81nQzT5w"))
             assert known.status_code == 200
 
 

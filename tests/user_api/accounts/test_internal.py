@@ -133,6 +133,8 @@ async def test_time_travel_does_not_exist_in_production(
         amqp_url="amqp://user-api:Vq8-long-random@127.0.0.1/",
         pay_api_token="Zp1-long-random",
         billing_api_token="Yt2-long-random",
+        public_url="https://cinema.tv",
+        return_url_origins="",
     )
     async with client_of(app) as client:
         answer = await client.post(

@@ -1,0 +1,1 @@
+"""What operators rely on: refusals, traces, metrics, logs, graceful stops."""

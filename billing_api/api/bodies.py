@@ -177,6 +177,22 @@ class ChangedBody(serializers.Serializer[Any]):
     subscription = SubscriptionBody()
 
 
+class ChangeQuoteBody(QuoteBody):
+    """What a change of product costs now and when it takes effect; ``lapses_at``: unless it is paid."""
+
+    to_balance = MoneyField()
+    timing = serializers.ChoiceField(["now", "at_period_end"])
+    effective_on = serializers.DateField()
+    lapses_at = serializers.DateTimeField(allow_null=True)
+
+
+class ProductChangedBody(ChangedBody):
+    """``invoice`` is null when nothing is due now; ``quote`` when the change was open already."""
+
+    invoice = InvoiceBody(allow_null=True)
+    quote = ChangeQuoteBody(allow_null=True)
+
+
 class CancellationBody(serializers.Serializer[Any]):
     """What PayAPI is to be asked for, and the id to ask with."""
 

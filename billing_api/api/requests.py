@@ -60,6 +60,15 @@ class CancelInput(serializers.Serializer[Any]):
     refund_unused = StrictBoolean(default=False)
 
 
+class ChangeProductInput(serializers.Serializer[Any]):
+    """The product changed to; ``expected_amount`` is what the user saw to be due now."""
+
+    product_id = serializers.UUIDField()
+    price_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    preview = StrictBoolean(default=False)
+    expected_amount = MoneyInput(required=False, allow_null=True, default=None)
+
+
 class NothingInput(serializers.Serializer[Any]):
     """No fields."""
 

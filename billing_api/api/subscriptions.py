@@ -11,18 +11,35 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_api.api import rows
-from billing_api.api.bodies import ChangedBody, QuoteBody, StartedBody, SubscriptionBody
+from billing_api.api.bodies import (
+    ChangedBody,
+    ProductChangedBody,
+    QuoteBody,
+    StartedBody,
+    SubscriptionBody,
+)
 from billing_api.api.documents import IDEMPOTENCY_KEY, page_of
 from billing_api.api.fields import as_money
 from billing_api.api.internal import InternalView
 from billing_api.api.lists import newest_first
 from billing_api.api.once import run_once
-from billing_api.api.requests import CancelInput, NothingInput, OfUserQuery, QuoteInput, StartInput, read
+from billing_api.api.requests import (
+    CancelInput,
+    ChangeProductInput,
+    NothingInput,
+    OfUserQuery,
+    QuoteInput,
+    StartInput,
+    read,
+)
 from billing_api.billing_service import queries
 from billing_api.billing_service.commands.abandon_subscription import abandon_subscription
 from billing_api.billing_service.commands.cancel_subscription import cancel_subscription
+from billing_api.billing_service.commands.change_product import abandon_change, change_product
+from billing_api.billing_service.commands.pause_subscription import pause_subscription
 from billing_api.billing_service.commands.quote_price import quote_price
 from billing_api.billing_service.commands.reactivate_subscription import reactivate_subscription
+from billing_api.billing_service.commands.resume_subscription import resume_subscription
 from billing_api.billing_service.commands.start_subscription import start_subscription
 from billing_api.billing_service.offers import CustomerSnapshot
 from billing_api.config import wiring
@@ -157,6 +174,91 @@ class ReactivateSubscription(InternalView):
 
         def work() -> tuple[int, Any]:
             reactivate_subscription(subscription_id, now=wiring.clock().now())
+            return _changed(subscription_id)
+
+        return run_once(request, work)
+
+
+class PauseSubscription(InternalView):
+    @extend_schema(
+        operation_id="pause_subscription",
+        tags=["subscriptions"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=NothingInput,
+        responses={200: ChangedBody},
+    )
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """No invoices and no access until it is resumed; the paid days are kept."""
+
+        def work() -> tuple[int, Any]:
+            pause_subscription(subscription_id, now=wiring.clock().now())
+            return _changed(subscription_id)
+
+        return run_once(request, work)
+
+
+class ResumeSubscription(InternalView):
+    @extend_schema(
+        operation_id="resume_subscription",
+        tags=["subscriptions"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=NothingInput,
+        responses={200: ChangedBody},
+    )
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Gives the kept days from today."""
+
+        def work() -> tuple[int, Any]:
+            resume_subscription(subscription_id, now=wiring.clock().now())
+            return _changed(subscription_id)
+
+        return run_once(request, work)
+
+
+class ChangeProduct(InternalView):
+    @extend_schema(
+        operation_id="change_product",
+        tags=["subscriptions"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=ChangeProductInput,
+        responses={200: ProductChangedBody},
+    )
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Another product: now for an invoice, or at the period's end; ``preview`` only shows its price."""
+        given = read(ChangeProductInput, request.data)
+
+        def work() -> tuple[int, Any]:
+            changed = change_product(
+                subscription_id,
+                product_id=given["product_id"],
+                price_id=given["price_id"],
+                expected_amount=as_money(given["expected_amount"]),
+                preview=given["preview"],
+                now=wiring.clock().now(),
+            )
+            invoice = rows.invoice(changed.invoice_id) if changed.invoice_id else None
+            return 200, {
+                "subscription": queries.subscription_view(rows.subscription(subscription_id)),
+                "invoice": queries.invoice_view(invoice) if invoice else None,
+                "quote": queries.change_view(changed.offer) if changed.offer else None,
+            }
+
+        return run_once(request, work)
+
+
+class AbandonChange(InternalView):
+    @extend_schema(
+        operation_id="abandon_change",
+        tags=["subscriptions"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=NothingInput,
+        responses={200: ChangedBody},
+    )
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Voids the invoice of a change whose payments are closed."""
+
+        def work() -> tuple[int, Any]:
+            abandon_change(subscription_id, now=wiring.clock().now())
             return _changed(subscription_id)
 
         return run_once(request, work)

@@ -45,6 +45,18 @@ urlpatterns = [
         "internal/v1/subscriptions/<uuid:subscription_id>/reactivate",
         subscriptions.ReactivateSubscription.as_view(),
     ),
+    path("internal/v1/subscriptions/<uuid:subscription_id>/pause", subscriptions.PauseSubscription.as_view()),
+    path(
+        "internal/v1/subscriptions/<uuid:subscription_id>/resume", subscriptions.ResumeSubscription.as_view()
+    ),
+    path(
+        "internal/v1/subscriptions/<uuid:subscription_id>/change-product",
+        subscriptions.ChangeProduct.as_view(),
+    ),
+    path(
+        "internal/v1/subscriptions/<uuid:subscription_id>/abandon-change",
+        subscriptions.AbandonChange.as_view(),
+    ),
     path("internal/v1/invoices", invoices.Invoices.as_view()),
     path("internal/v1/invoices/<uuid:invoice_id>", invoices.Invoice.as_view()),
     path("internal/v1/payments/<uuid:payment_id>/cancellations", payments.Cancellations.as_view()),

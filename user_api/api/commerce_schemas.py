@@ -15,7 +15,13 @@ from shared.money import Money
 from user_api.api.deps import Line, RequestBody
 from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment, UserProduct
 from user_api.user_service.consents import Consent
-from user_api.user_service.start_payment import CardCryptogram, Method, PaymentWish, SavedMethod
+from user_api.user_service.start_payment import (
+    CardCryptogram,
+    HostedCheckout,
+    Method,
+    PaymentWish,
+    SavedMethod,
+)
 
 PromoCode = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
@@ -41,7 +47,14 @@ class SavedMethodBody(RequestBody):
     payment_method_id: UUID
 
 
-PaymentBody = Annotated[CardCryptogramBody | SavedMethodBody, Field(discriminator="kind")]
+class HostedBody(RequestBody):
+    """The card is entered on PayAPI's checkout page, where ``next_action`` leads."""
+
+    kind: Literal["hosted"]
+    save_method: bool = False
+
+
+PaymentBody = Annotated[CardCryptogramBody | SavedMethodBody | HostedBody, Field(discriminator="kind")]
 
 
 class ConsentBody(RequestBody):
@@ -77,11 +90,52 @@ class PayBody(RequestBody):
         )
 
 
+class AddMethodBody(RequestBody):
+    """A card to save without buying anything: 1.00 RUB is held on it and given back."""
+
+    card_cryptogram: Annotated[SecretStr, Field(min_length=1, max_length=4096)]
+    cardholder_name: Annotated[Line, Field(max_length=100)] | None = None
+    return_url: Annotated[str, Field(max_length=2000)] | None = None
+
+    @field_serializer("card_cryptogram", when_used="json")
+    def _fingerprint(self, value: SecretStr) -> str:
+        return hashlib.sha256(value.get_secret_value().encode("utf-8", "surrogatepass")).hexdigest()
+
+    def wish(self, allowed_origins: frozenset[str], ip: str, locale: str) -> PaymentWish:
+        """Raises ``return-url-not-allowed`` (422)."""
+        return PaymentWish(
+            method=CardCryptogram(self.card_cryptogram, self.cardholder_name, save_method=True),
+            consent=None,
+            return_url=check_return_url(self.return_url, allowed_origins),
+            ip=None if ip == "unknown" else ip.partition("/")[0],
+            locale=locale,
+        )
+
+
 class BuyBody(PayBody):
     product_id: UUID
     price_id: UUID | None = None
     promo_code: PromoCode | None = None
     expected_amount: Money | None = None
+
+
+class ChangeProductBody(RequestBody):
+    """``payment`` is needed when something is due now; ``preview`` only shows what would be."""
+
+    product_id: UUID
+    price_id: UUID | None = None
+    preview: bool = False
+    expected_amount: Money | None = None
+    payment: PaymentBody | None = None
+    consent: ConsentBody | None = None
+    return_url: Annotated[str, Field(max_length=2000)] | None = None
+
+    def wish_of(self, allowed_origins: frozenset[str], ip: str, locale: str) -> PaymentWish | None:
+        """Raises ``return-url-not-allowed`` (422)."""
+        if self.payment is None:
+            return None
+        body = PayBody(payment=self.payment, consent=self.consent, return_url=self.return_url)
+        return body.wish(allowed_origins, ip, locale)
 
 
 class CancelSubscriptionBody(RequestBody):
@@ -103,9 +157,11 @@ class RecurringPaymentChange(RequestBody):
     payment_method_id: UUID
 
 
-def _method(body: CardCryptogramBody | SavedMethodBody) -> Method:
+def _method(body: CardCryptogramBody | SavedMethodBody | HostedBody) -> Method:
     if isinstance(body, SavedMethodBody):
         return SavedMethod(body.payment_method_id)
+    if isinstance(body, HostedBody):
+        return HostedCheckout(body.save_method)
     return CardCryptogram(body.card_cryptogram, body.cardholder_name, body.save_method)
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions of the signed-in user: buy, list, cancel, take a cancellation back."""
+"""Subscriptions of the signed-in user: buy, list, change, pause, cancel and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from fastapi import APIRouter, Body, Request, Response
 
 from shared.asgi import problem_responses
 from shared.idempotent_route import run_once
-from user_api.api.commerce_schemas import BuyBody, CancelSubscriptionBody, EmptyBody, PaymentSummary
+from user_api.api.commerce_schemas import (
+    BuyBody,
+    CancelSubscriptionBody,
+    ChangeProductBody,
+    EmptyBody,
+    PaymentSummary,
+)
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
 from user_api.api.language import RequestLanguage
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit
@@ -17,8 +23,11 @@ from user_api.user_service.buy_product import Bought, Order, buy_product
 from user_api.user_service.cancel_subscription import (
     cancel_subscription,
     own_subscription,
+    pause_subscription,
     reactivate_subscription,
+    resume_subscription,
 )
+from user_api.user_service.change_product import Change, Changed, change_product, preview_change
 
 router = APIRouter(
     prefix="/v1/me/subscriptions", tags=["subscriptions"], responses=problem_responses(401, 404)
@@ -126,6 +135,78 @@ async def post_reactivate(
 
     async def work(row_id: UUID) -> tuple[int, Any]:
         return 200, await reactivate_subscription(resources.commerce, user.user_id, subscription_id, row_id)
+
+    scope = key_scope(request, str(user.user_id), key, body)
+    return await run_once(resources.sessions, resources.clock, scope, work)
+
+
+def changed_view(changed: Changed) -> dict[str, Any]:
+    """The subscription as it stands, the change's invoice and payment (null: nothing due), its quote."""
+    answer = changed.answer.model_dump(mode="json")
+    answer["payment"] = PaymentSummary.of(changed.payment) if changed.payment else None
+    return answer
+
+
+@router.post(
+    "/{subscription_id}/change-product", response_model=dict[str, Any], responses=problem_responses(409)
+)
+async def post_change_product(
+    request: Request,
+    subscription_id: UUID,
+    body: ChangeProductBody,
+    resources: AppResources,
+    user: CurrentUser,
+    key: IdempotencyKey,
+    address: ClientAddress,
+    language: RequestLanguage,
+) -> Response:
+    """Another product: dearer now and paid at once, cheaper at the period's end; `preview` only prices it."""
+    wish = body.wish_of(resources.settings.allowed_return_origins, address, language)
+    change = Change(body.product_id, body.price_id, body.expected_amount)
+    commerce = resources.commerce
+
+    async def work(row_id: UUID) -> tuple[int, Any]:
+        if body.preview:
+            seen = await preview_change(commerce, user.user_id, subscription_id, change, row_id)
+            return 200, changed_view(Changed(seen, None))
+        changed = await change_product(commerce, user.user_id, subscription_id, change, wish, row_id)
+        return 200, changed_view(changed)
+
+    scope = key_scope(request, str(user.user_id), key, body)
+    return await run_once(resources.sessions, resources.clock, scope, work)
+
+
+@router.post("/{subscription_id}/pause", response_model=dict[str, Any], responses=problem_responses(409))
+async def post_pause(
+    request: Request,
+    subscription_id: UUID,
+    resources: AppResources,
+    user: CurrentUser,
+    key: IdempotencyKey,
+    body: Annotated[EmptyBody | None, Body()] = None,
+) -> Response:
+    """Pauses: no invoices and no access until it is resumed; the paid days are kept."""
+
+    async def work(row_id: UUID) -> tuple[int, Any]:
+        return 200, await pause_subscription(resources.commerce, user.user_id, subscription_id, row_id)
+
+    scope = key_scope(request, str(user.user_id), key, body)
+    return await run_once(resources.sessions, resources.clock, scope, work)
+
+
+@router.post("/{subscription_id}/resume", response_model=dict[str, Any], responses=problem_responses(409))
+async def post_resume(
+    request: Request,
+    subscription_id: UUID,
+    resources: AppResources,
+    user: CurrentUser,
+    key: IdempotencyKey,
+    body: Annotated[EmptyBody | None, Body()] = None,
+) -> Response:
+    """Resumes: the kept days run from today."""
+
+    async def work(row_id: UUID) -> tuple[int, Any]:
+        return 200, await resume_subscription(resources.commerce, user.user_id, subscription_id, row_id)
 
     scope = key_scope(request, str(user.user_id), key, body)
     return await run_once(resources.sessions, resources.clock, scope, work)

@@ -52,6 +52,7 @@ class InvoiceView(BaseModel):
     number: str
     user_id: UUID
     subscription_id: UUID | None
+    kind: str
     status: InvoiceStatus
     total: Money
     amount_due: Money
@@ -78,6 +79,24 @@ class Started(BaseModel):
 
     subscription: SubscriptionView
     invoice: InvoiceView | None
+
+
+class ChangeQuote(BaseModel):
+    """What a change of product costs now; its other members are passed on."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    amount_due: Money
+
+
+class ProductChange(BaseModel):
+    """The answer to a change of product; no invoice: nothing is due now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    subscription: SubscriptionView
+    invoice: InvoiceView | None = None
+    quote: ChangeQuote | None = None
 
 
 class Cancellation(BaseModel):
@@ -113,9 +132,13 @@ class BillingApi:
     async def command_subscription(
         self, subscription_id: UUID, command: str, body: dict[str, Any], key: UUID
     ) -> dict[str, Any]:
-        """``cancel`` or ``reactivate``; the answer holds ``subscription``."""
+        """``cancel``, ``reactivate``, ``pause``, ``resume``, ``abandon-change``: ``{subscription}``."""
         path = f"/internal/v1/subscriptions/{subscription_id}/{command}"
         return await self._client.call("POST", path, json=body, idempotency_key=key)
+
+    async def change_product(self, subscription_id: UUID, body: dict[str, Any], key: UUID) -> ProductChange:
+        path = f"/internal/v1/subscriptions/{subscription_id}/change-product"
+        return self._as(ProductChange, await self._client.call("POST", path, json=body, idempotency_key=key))
 
     async def list_subscriptions(self, params: dict[str, str | int]) -> dict[str, Any]:
         return await self._client.call("GET", "/internal/v1/subscriptions", params=params)

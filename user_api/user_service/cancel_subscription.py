@@ -1,4 +1,4 @@
-"""Cancels a subscription, at its period's end or now, and takes a scheduled cancellation back."""
+"""Cancels, takes a cancellation back, pauses and resumes: what BillingAPI does without any payment."""
 
 from __future__ import annotations
 
@@ -44,3 +44,21 @@ async def reactivate_subscription(
     await own_subscription(commerce, user_id, subscription_id)
     key = derived_id(request_id, "reactivate")
     return await commerce.billing_api.command_subscription(subscription_id, "reactivate", {}, key)
+
+
+async def pause_subscription(
+    commerce: Commerce, user_id: UUID, subscription_id: UUID, request_id: UUID
+) -> dict[str, Any]:
+    """No invoices and no access until it is resumed; the paid days are kept."""
+    await own_subscription(commerce, user_id, subscription_id)
+    key = derived_id(request_id, "pause")
+    return await commerce.billing_api.command_subscription(subscription_id, "pause", {}, key)
+
+
+async def resume_subscription(
+    commerce: Commerce, user_id: UUID, subscription_id: UUID, request_id: UUID
+) -> dict[str, Any]:
+    """Gives the kept days from today."""
+    await own_subscription(commerce, user_id, subscription_id)
+    key = derived_id(request_id, "resume")
+    return await commerce.billing_api.command_subscription(subscription_id, "resume", {}, key)

@@ -43,7 +43,9 @@ async def _retry_open_invoices(commerce: Commerce, consent: RecurringPayment) ->
     try:
         customer = await load_customer(commerce.sessions, consent.user_id)
         for invoice in await commerce.billing_api.open_invoices(consent.user_id):
-            if invoice.subscription_id == consent.subscription_id and invoice.amount_due.amount > 0:
+            # A change of product is the user's own to pay: an automatic charge never carries one out.
+            is_due = invoice.kind != "change" and invoice.amount_due.amount > 0
+            if invoice.subscription_id == consent.subscription_id and is_due:
                 await collect_payment(commerce, _collection(invoice, consent, customer.locale))
     except AppError as error:
         log.info("retry-left-to-collection", subscription_id=str(consent.subscription_id), code=error.code)

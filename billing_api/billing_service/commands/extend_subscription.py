@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from billing_api.billing_service import events, subscription_terms
+from billing_api.billing_service import changes, events, subscription_terms
 from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.commands.abandon_subscription import hold_subscription
 from billing_api.billing_service.commands.cancel_payment import refuse_while_open
@@ -58,6 +58,8 @@ def extend_subscription(
         if subscription.status == "trialing":
             subscription.trial_ends_at = subscription.next_invoice_at
         subscription.save(using="billing")
+        if value.period is not None:
+            changes.move_to(subscription, value.period.end)
         events.tell_subscription("subscription.changed", subscription.account, subscription, now)
         record(
             "extend_subscription",

@@ -168,6 +168,14 @@ class PaymentBody(Strict):
     receipt: Receipt
 
 
+class AddMethodBody(Strict):
+    payment_id: UUID
+    card_cryptogram: str
+    cardholder_name: str | None = None
+    payer: Payer
+    return_url: str | None = None
+
+
 class FakePayApi(_Service):
     """Cryptograms say what becomes of them: ``declined…`` and ``challenge…``; any other succeeds."""
 
@@ -242,6 +250,45 @@ class FakePayApi(_Service):
             method["status"] = "detached"
             self._tell_method(method_id, "payment_method.detached")
 
+        @app.post("/v1/customers/{user_id}/payment-methods", status_code=201)
+        async def add_method(
+            user_id: UUID, body: AddMethodBody, idempotency_key: str | None = Header(None)
+        ) -> Any:
+            assert idempotency_key == str(body.payment_id)
+            dumped = body.model_dump(mode="json")
+            return await self.once("add", idempotency_key, dumped, lambda: self._add(user_id, body))
+
+    def _add(self, user_id: UUID, body: AddMethodBody) -> tuple[int, Any]:
+        """A hold of 1.00 that has been given back; the card is saved unless it is declined."""
+        method_id, now = new_id(), self.clock.now().isoformat()
+        declined = body.card_cryptogram.startswith("declined")
+        self.payments[body.payment_id] = {
+            "id": str(body.payment_id),
+            "invoice_id": None,
+            "user_id": str(user_id),
+            "purpose": "method_verification",
+            "initiator": "customer",
+            "provider": "cloudpayments",
+            "status": "failed" if declined else "cancelled",
+            "amount": Money(100).as_json(),
+            "captured": Money(0).as_json(),
+            "refunded": Money(0).as_json(),
+            "settles_invoice": True,
+            "late": False,
+            "payment_method_id": None if declined else str(method_id),
+            "card_mask": "4242 42** **** 4242",
+            "next_action": None,
+            "decline": {"class": "soft", "code": "insufficient-funds", "message": "no"} if declined else None,
+            "refunds": [],
+            "events_url": "https://cinema.test/events",
+            "created_at": now,
+            "updated_at": now,
+        }
+        if not declined:
+            self.methods[method_id] = {"user_id": user_id, "status": "active"}
+            self._tell_method(method_id, "payment_method.saved")
+        return 201, self.view(body.payment_id)
+
     def of_invoice(self, invoice_id: UUID) -> list[dict[str, Any]]:
         return [payment for payment in self.payments.values() if payment["invoice_id"] == str(invoice_id)]
 
@@ -288,10 +335,11 @@ class FakePayApi(_Service):
             return 202, self.view(body.payment_id)
         if cryptogram.startswith("declined"):
             self.fail(body.payment_id)
-        elif cryptogram.startswith("challenge"):
+        elif cryptogram.startswith("challenge") or body.method.kind == "hosted":
             payment = self.payments[body.payment_id]
             payment["status"] = "action_required"
-            payment["next_action"] = {"kind": "redirect", "url": "https://cinema.test/3ds"}
+            step = "3ds" if cryptogram else "checkout"
+            payment["next_action"] = {"kind": "redirect", "step": step, "url": f"https://cinema.test/{step}"}
             self._tell(body.payment_id, "payment.action_required")
         else:
             self.succeed(body.payment_id)
@@ -431,6 +479,13 @@ class SubscriptionCancelBody(Strict):
     refund_unused: bool | None = None
 
 
+class ChangeBody(Strict):
+    product_id: UUID
+    price_id: UUID | None = None
+    preview: bool = False
+    expected_amount: Money | None = None
+
+
 class FakeBillingApi(_Service):
     """``prices`` says what a product costs (minor units); all recurring ones are of one group."""
 
@@ -500,6 +555,33 @@ class FakeBillingApi(_Service):
 
             return await self.once("reactivate", idempotency_key, {}, work)
 
+        @app.post("/internal/v1/subscriptions/{subscription_id}/change-product")
+        async def change(
+            subscription_id: UUID, body: ChangeBody, idempotency_key: str | None = Header(None)
+        ) -> Any:
+            return await self.once(
+                "preview" if body.preview else "change",
+                idempotency_key,
+                body.model_dump(mode="json"),
+                lambda: self._change(subscription_id, body),
+            )
+
+        @app.post("/internal/v1/subscriptions/{subscription_id}/{command}")
+        async def command(
+            subscription_id: UUID, command: str, idempotency_key: str | None = Header(None)
+        ) -> Any:
+            def work() -> tuple[int, Any]:
+                subscription = self.subscriptions[subscription_id]
+                if command == "abandon-change":
+                    pending = subscription["pending_change"]
+                    self.invoices[UUID(pending["invoice_id"])]["status"] = "void"
+                    subscription["pending_change"] = None
+                else:
+                    subscription["status"] = {"pause": "paused", "resume": "active"}[command]
+                return 200, {"subscription": subscription}
+
+            return await self.once(command, idempotency_key, {}, work)
+
         @app.get("/internal/v1/invoices")
         async def invoices(user_id: UUID, status: str) -> Any:
             items = [
@@ -533,6 +615,31 @@ class FakeBillingApi(_Service):
                 }
 
             return await self.once("cancellation", idempotency_key, body.model_dump(mode="json"), work)
+
+    def _change(self, subscription_id: UUID, body: ChangeBody) -> tuple[int, Any]:
+        """The difference of the prices is due now; a cheaper product waits for the period's end."""
+        subscription = self.subscriptions[subscription_id]
+        price = self._price(body.product_id)
+        due = max(0, price - self.prices[UUID(subscription["product_id"])])
+        quote = {"amount_due": Money(due).as_json(), "timing": "now" if due else "at_period_end"}
+        if body.preview:
+            return 200, {"subscription": subscription, "invoice": None, "quote": quote}
+        if body.expected_amount is not None and body.expected_amount.amount != due:
+            raise Refusal(409, "price-changed", quote=quote)
+        pending = subscription.get("pending_change")
+        if pending is not None and pending["product_id"] != str(body.product_id):
+            raise Refusal(409, "pending-change-open", invoice_id=pending["invoice_id"])
+        if pending is not None:
+            invoice = self.invoices[UUID(pending["invoice_id"])]
+        else:
+            latest = subscription["latest_invoice_id"]
+            invoice = self.open_invoice(subscription_id, due, "change") if due else None
+            subscription["latest_invoice_id"] = latest
+            subscription["pending_change"] = {
+                "product_id": str(body.product_id),
+                "invoice_id": invoice["id"] if invoice else None,
+            }
+        return 200, {"subscription": subscription, "invoice": invoice, "quote": quote}
 
     def _price(self, product_id: UUID) -> int:
         if product_id not in self.prices:

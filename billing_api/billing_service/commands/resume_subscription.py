@@ -1,0 +1,40 @@
+"""Resumes a paused subscription: the kept days run from today, the next period begins at their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from billing_api.billing_service import changes, events, subscription_terms
+from billing_api.billing_service.commands.abandon_subscription import hold_subscription
+from billing_api.billing_service.database import atomic
+from billing_api.billing_service.domain import subscription as rules
+from shared.errors import conflict
+from shared.period import day_in_zone
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionResumed:
+    """``access_until``: UTC."""
+
+    subscription_id: UUID
+    access_until: datetime | None
+
+
+def resume_subscription(
+    subscription_id: UUID, *, user_id: UUID | None = None, now: datetime
+) -> SubscriptionResumed:
+    """Raises ``subscription-not-found``, ``subscription-transition-refused``, ``account-blocked``."""
+    with atomic():
+        subscription = hold_subscription(subscription_id, user_id)
+        if subscription.account.status != "active":
+            raise conflict("account-blocked", "The account is blocked.")
+        today = day_in_zone(now, subscription.time_zone)
+        value = rules.resume(subscription_terms.as_value(subscription), today=today)
+        subscription_terms.take(subscription, value, now)
+        subscription.save(using="billing")
+        if value.period is not None:
+            changes.move_to(subscription, value.period.end)
+        events.tell_subscription("subscription.resumed", subscription.account, subscription, now)
+        return SubscriptionResumed(subscription.id, subscription.access_until)

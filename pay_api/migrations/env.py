@@ -32,9 +32,4 @@ async def _main() -> None:
     await engine.dispose()
 
 
-if context.is_offline_mode():
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
-    with context.begin_transaction():
-        context.run_migrations()
-else:
-    asyncio.run(_main())
+asyncio.run(_main())

@@ -19,6 +19,7 @@ from shared import correlation, logs, metrics, tracing
 from shared.clock import Clock
 from shared.failpoints import failpoint
 from shared.queue import broker, inbox
+from shared.queue.messages import catalog, invoices, payments, users
 from shared.queue.messages.base import Envelope, UnknownEvent, parse, state_of
 from shared.queue.outages import is_database_away, is_outage
 from shared.queue.parking import Parking
@@ -34,6 +35,8 @@ OUTAGE_PATIENCE_SECONDS: Final = 60.0
 UNAVAILABLE_PATIENCE_SECONDS: Final = 900.0
 PARK_AGAIN_SECONDS: Final = 10.0
 _STEADY_SECONDS: Final = 10.0
+
+EVENTS: Final = (catalog, invoices, payments, users)  # importing them is what makes their types known
 
 log = logs.logger(__name__)
 Handler = Callable[[Envelope], Awaitable[None]]
@@ -179,7 +182,7 @@ class _Session:
             state_of(envelope)
         except (ValidationError, UnknownEvent, ValueError) as error:
             # Tries would not help a message nobody can read; it is kept, with the reason.
-            await self._park(message, f"unreadable: {str(error).splitlines()[0]}", 0, None)
+            self._start(self._park(message, f"unreadable: {str(error).splitlines()[0]}", 0, None))
             return
         self._lane(envelope).put_nowait((message, envelope))
 
@@ -229,7 +232,7 @@ class _Session:
             exc_info=error if attempts == 1 else None,
         )
         if attempts >= consumer.max_attempts:
-            await self._park(message, words, attempts, envelope)
+            self._start(self._park(message, words, attempts, envelope))  # off the lane, too
             return
         delay = consumer.first_delay_seconds * 2**attempts if attempts else OUTAGE_DELAY_SECONDS
         self._start(self._later(delay, message, envelope))
@@ -271,26 +274,21 @@ class _Session:
         parked later; others flow.
         """
         queue = self._consumer.queue
-        try:
-            await self._parking.put(message, reason, attempts)
-        except broker.NotDelivered as error:
-            log.error("event-not-parked", queue=queue, reason=reason, error=str(error))
-            metrics.EVENTS_CONSUMED.labels(queue, message.routing_key or "", "not-parked").inc()
-            self._start(self._park_later(message, reason, attempts, envelope))
-            return
-        await self._settle(message, envelope)
+        while True:
+            try:
+                await self._parking.put(message, reason, attempts)
+                break
+            except broker.NotDelivered as error:
+                log.error("event-not-parked", queue=queue, reason=reason, error=str(error))
+                metrics.EVENTS_CONSUMED.labels(queue, message.routing_key or "", "not-parked").inc()
+            await asyncio.sleep(self._consumer.park_again_seconds)
+        with suppress(*broker.BROKER_ERRORS):  # the session is ending: the message will be parked twice
+            await self._settle(message, envelope)
         metrics.EVENTS_CONSUMED.labels(queue, message.routing_key or "", "parked").inc()
         log.error("event-parked", queue=queue, reason=reason, attempts=attempts)
         if envelope is not None:
             with suppress(*_DATABASE_ERRORS):  # the inbox then says "failed", and counts on
                 await self._consumer.record_parked(envelope)
-
-    async def _park_later(
-        self, message: AbstractIncomingMessage, reason: str, attempts: int, envelope: Envelope | None
-    ) -> None:
-        await asyncio.sleep(self._consumer.park_again_seconds)
-        with suppress(*broker.BROKER_ERRORS):  # the session is ending: the message is back in its queue
-            await self._park(message, reason, attempts, envelope)
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

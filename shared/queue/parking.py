@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ class Parking:
     amqp_url: str
     queue: str
     clock: Clock
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _opened: AsyncExitStack | None = None
     _publisher: broker.Publisher | None = field(default=None)
 
@@ -36,25 +38,27 @@ class Parking:
             "x-routing-key": message.routing_key or "",
             "x-parked-at": self.clock.now().isoformat(),
         }
-        try:
-            publisher = self._publisher or await self._open()
-            await publisher.publish(
-                topology.DEAD_LETTER_EXCHANGE,
-                self.queue,
-                message.body,
-                message_id=message.message_id or str(new_id()),
-                headers=headers,
-            )
-        except (*broker.BROKER_ERRORS, broker.NotDelivered) as error:
-            await self.close()
-            raise broker.NotDelivered(f"not parked: {error}") from error
+        async with self._turn:
+            try:
+                publisher = self._publisher or await self._open()
+                await publisher.publish(
+                    topology.DEAD_LETTER_EXCHANGE,
+                    self.queue,
+                    message.body,
+                    message_id=message.message_id or str(new_id()),
+                    headers=headers,
+                )
+            except (*broker.BROKER_ERRORS, broker.NotDelivered) as error:
+                await self.close()
+                raise broker.NotDelivered(f"not parked: {error}") from error
 
     async def _open(self) -> broker.Publisher:
         self._opened = AsyncExitStack()
-        connection = await self._opened.enter_async_context(
-            broker.connected(self.amqp_url, f"{self.queue}-parking")
-        )
-        self._publisher = await broker.Publisher.open(connection)
+        async with asyncio.timeout(broker.CONNECT_TIMEOUT_SECONDS * 2):
+            connection = await self._opened.enter_async_context(
+                broker.connected(self.amqp_url, f"{self.queue}-parking")
+            )
+            self._publisher = await broker.Publisher.open(connection)
         return self._publisher
 
     async def close(self) -> None:

@@ -4,140 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from shared import tables
-from shared.clock import ManualClock
 from shared.errors import unavailable
 from shared.ids import new_id
-from shared.money import Money
-from shared.queue import broker, inbox, outbox, retention, topology
+from shared.queue import broker, outbox, retention, topology
 from shared.queue.__main__ import _parked, dead_letters
-from shared.queue.consumer import Consumer
-from shared.queue.messages.base import Envelope, parse, state_of
-from shared.queue.messages.payments import PaymentState, PaymentStatus
+from shared.queue.messages.base import Envelope, parse
+from shared.queue.messages.payments import PaymentStatus
 from shared.queue.outages import is_outage
-from shared.queue.relay import Relay
-from tests.servers import Broker, DatabaseUrls, create_database
+from tests.shared.queue_world import NOW, QUEUE, World, parked_messages, state
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-QUEUE = "billing.payments"
-
-
-def _migrate(urls: DatabaseUrls) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(urls.owner)
-        await connection.execute(tables.SQL)
-        await connection.execute("CREATE TABLE effect (payment_id uuid, sequence bigint, status text)")
-        await connection.close()
-
-    asyncio.run(run())
-
-
-class World:
-    """A publisher's and a consumer's database in one, and a broker of its own."""
-
-    def __init__(self, urls: DatabaseUrls, amqp: Broker, engine: AsyncEngine) -> None:
-        self.url = urls.service
-        self.amqp_url = amqp.amqp_url
-        self.sessions = async_sessionmaker(engine, expire_on_commit=False)
-        self.stop = asyncio.Event()
-        self.clock = ManualClock(NOW)
-        self.poison: set[UUID] = set()
-        self.tasks: list[asyncio.Task[None]] = []
-
-    async def add(self, session: AsyncSession, payment_id: UUID, event_type: str) -> Envelope:
-        status = PaymentStatus(event_type.removeprefix("payment."))
-        return await outbox.add_async(
-            session, "pay-api", event_type, payment_id, _state(payment_id, status), NOW
-        )
-
-    async def publish(self, *events: tuple[UUID, str]) -> None:
-        async with self.sessions.begin() as session:
-            for payment_id, event_type in events:
-                await self.add(session, payment_id, event_type)
-
-    async def handle(self, envelope: Envelope) -> None:
-        async with self.sessions.begin() as session:
-            if not await inbox.accept_async(session, QUEUE, envelope, NOW):
-                return
-            if envelope.aggregateid in self.poison:
-                raise LookupError("no such account")
-            state = state_of(envelope)
-            assert isinstance(state, PaymentState)
-            await session.execute(
-                text("INSERT INTO effect VALUES (:id, :sequence, :status)"),
-                {"id": envelope.aggregateid, "sequence": envelope.aggregatesequence, "status": state.status},
-            )
-
-    def start(self, loop: Any) -> None:
-        self.tasks.append(asyncio.create_task(loop.run(self.stop)))
-
-    def relay(self) -> Relay:
-        return Relay(self.url, self.amqp_url, "pay-api", ["payments"])
-
-    def consumer(self) -> Consumer:
-        return Consumer(QUEUE, self.amqp_url, self.url, self.clock, self.handle, first_delay_seconds=0.02)
-
-    async def rows(self, sql: str) -> list[Any]:
-        async with self.sessions() as session:
-            return list((await session.execute(text(sql))).all())
-
-    async def until(self, sql: str, expected: int, seconds: float = 20) -> None:
-        found = None
-        async with asyncio.timeout(seconds):
-            while found != expected:
-                found = (await self.rows(sql))[0][0]
-                await asyncio.sleep(0.05)
-
-
-async def _parked_messages(connection: Any) -> list[Any]:
-    deadline = asyncio.get_running_loop().time() + 10
-    while asyncio.get_running_loop().time() < deadline:
-        if found := [m async for m in broker.take(connection, f"{QUEUE}.dead", 10)]:
-            return found
-        await asyncio.sleep(0.05)
-    raise AssertionError("nothing was parked")
-
-
-def _state(payment_id: UUID, status: PaymentStatus) -> PaymentState:
-    return PaymentState(
-        payment_id=payment_id,
-        invoice_id=new_id(),
-        user_id=new_id(),
-        purpose="invoice",
-        initiator="customer",
-        provider="cloudpayments",
-        status=status,
-        amount=Money(49900),
-        captured=Money(0),
-        refunded=Money(0),
-        created_at=NOW,
-        updated_at=NOW,
-    )
-
-
-@pytest.fixture
-async def world(new_broker: Callable[[], Broker]) -> AsyncIterator[World]:
-    urls = await asyncio.to_thread(create_database, "pay", migrate=_migrate, variant="queue")
-    amqp = await asyncio.to_thread(new_broker)
-    async with broker.connected(amqp.amqp_url, "test") as connection:
-        await broker.declare_topology(connection)
-    engine = create_async_engine(urls.service.replace("postgresql://", "postgresql+asyncpg://"))
-    made = World(urls, amqp, engine)
-    yield made
-    made.stop.set()
-    await asyncio.gather(*made.tasks, return_exceptions=True)
-    await engine.dispose()
+ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
 
 
 async def test_event_travels_from_commit_to_effect_once(world: World) -> None:
@@ -199,66 +84,190 @@ async def test_row_waits_while_a_service_queue_is_missing(world: World) -> None:
         assert parse(message.body).type == "payment.created"
 
 
-async def test_two_relays_keep_the_order_of_each_aggregate(world: World) -> None:
-    payments = [new_id() for _ in range(60)]
-    kinds = [
-        "payment.created",
-        "payment.authorized",
-        "payment.succeeded",
-        "payment.refunded",
-        "payment.cancelled",
-    ]
-    for kind in kinds:
-        if kind != "payment.refunded":
-            await world.publish(*((payment, kind) for payment in payments))
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "aggregates", [60, pytest.param(2500 * ROUNDS, marks=pytest.mark.long)], ids=["240 rows", "10,000 rows"]
+)
+async def test_two_relays_keep_the_order_of_each_aggregate(
+    world: World, aggregates: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payments = [new_id() for _ in range(aggregates)]
+    for kind in ("payment.created", "payment.authorized", "payment.succeeded", "payment.cancelled"):
+        await world.publish(*((payment, kind) for payment in payments))
+    began_at = asyncio.get_running_loop().time()
     for _ in range(2):
         world.start(world.relay())
-    await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0, 30)
+    await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0, 300)
+    seconds = asyncio.get_running_loop().time() - began_at
     seen: dict[UUID, list[int]] = defaultdict(list)
-    async with broker.connected(world.amqp_url, "test") as connection:
-        async for message in broker.take(connection, QUEUE, 1000):
+    async with (
+        broker.connected(world.amqp_url, "test") as connection,
+        broker.messages(connection, QUEUE, prefetch=500) as incoming,
+    ):
+        for _ in range(aggregates * 4):
+            message = await asyncio.wait_for(anext(incoming), 10)
             envelope = parse(message.body)
             seen[envelope.aggregateid].append(envelope.aggregatesequence)
-    assert len(seen) == 60
-    for sequences in seen.values():
-        first_seen = list(dict.fromkeys(sequences))
-        assert first_seen == [1, 2, 3, 4]
+            await message.ack()
+    assert len(seen) == aggregates
+    assert all(list(dict.fromkeys(sequences)) == [1, 2, 3, 4] for sequences in seen.values())
+    with capsys.disabled():
+        print(f"\ntwo relays: {aggregates * 4} rows in {seconds:.1f} s", flush=True)
 
 
-async def test_poison_is_parked_with_its_reason_and_others_flow(world: World) -> None:
-    bad = [new_id() for _ in range(4)]
-    good = [new_id() for _ in range(40)]
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("poison", "good"),
+    [(4, 40), pytest.param(40 * ROUNDS, 1000 * ROUNDS, marks=pytest.mark.long)],
+)
+async def test_poison_is_parked_with_its_reason_redriven_and_others_flow(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    poison: int,
+    good: int,
+) -> None:
+    bad = [new_id() for _ in range(poison)]
+    payments = [new_id() for _ in range(good)]
     world.poison.update(bad)
+    step = good // poison
+    for at, payment in enumerate(bad):
+        payments.insert(at * (step + 1), payment)
+    await world.publish(*((payment, "payment.created") for payment in payments))
+    began_at = asyncio.get_running_loop().time()
     world.start(world.relay())
     world.start(world.consumer())
-    await world.publish(*((payment, "payment.created") for payment in bad + good))
-    await world.until("SELECT count(*) FROM effect", 40)
-    await world.until("SELECT count(*) FROM inbox WHERE outcome = 'parked'", 4)
+    await world.until("SELECT count(*) FROM effect", good, 120)
+    await world.until("SELECT count(*) FROM inbox WHERE outcome = 'parked'", poison, 60)
+    seconds = asyncio.get_running_loop().time() - began_at
     rows = await world.rows("SELECT attempts, last_error FROM inbox WHERE outcome = 'parked'")
     assert {(row.attempts, row.last_error) for row in rows} == {(5, "LookupError: no such account")}
     async with broker.connected(world.amqp_url, "test") as connection:
-        parked = [_parked(m) async for m in broker.take(connection, f"{QUEUE}.dead", 100)]
-    assert len(parked) == 4
+        parked = [_parked(m) async for m in broker.take(connection, f"{QUEUE}.dead", 100 * ROUNDS)]
+    assert {p["subject"] for p in parked} == {f"payment/{payment}" for payment in bad}
+    assert len(parked) == poison
     assert {p["reason"] for p in parked} == {"LookupError: no such account"}
     assert {p["attempts"] for p in parked} == {"5"}
+    world.poison.clear()
+    monkeypatch.setenv("AMQP_URL", world.amqp_url)
+    await dead_letters("redrive", QUEUE, 1000 * ROUNDS)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    shown = [json.loads(line)["subject"] for line in lines]
+    assert sorted(shown) == sorted(f"payment/{payment}" for payment in bad)
+    await world.until("SELECT count(*) FROM effect", good + poison, 60)
+    assert (await world.rows("SELECT count(DISTINCT payment_id) FROM effect"))[0][0] == good + poison
+    async with broker.connected(world.amqp_url, "test") as connection:
+        assert [m async for m in broker.take(connection, f"{QUEUE}.dead", 10)] == []
+    with capsys.disabled():
+        print(f"\n{poison} poison among {good} good: parked after {seconds:.1f} s, redriven", flush=True)
 
 
-async def test_redriven_messages_take_effect(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+async def test_a_redriven_message_has_all_its_tries_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = new_id()
     world.poison.add(bad)
     world.start(world.relay())
     world.start(world.consumer())
     await world.publish((bad, "payment.created"))
-    await world.until("SELECT count(*) FROM inbox WHERE outcome = 'parked'", 1)
-    world.poison.clear()
-    monkeypatch.setenv("AMQP_URL", world.amqp_url)
-    await dead_letters("redrive", QUEUE, 10)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1])["subject"] == f"payment/{bad}"
-    await world.until("SELECT count(*) FROM effect", 1)
+    for _ in range(2):
+        await world.until("SELECT count(*) FROM inbox WHERE outcome = 'parked'", 1)
+        assert (await world.rows("SELECT attempts FROM inbox"))[0][0] == 5
+        async with world.sessions.begin() as session:
+            await session.execute(text("UPDATE inbox SET last_error = NULL"))
+        monkeypatch.setenv("AMQP_URL", world.amqp_url)
+        await dead_letters("redrive", QUEUE, 10)
+        await world.until("SELECT count(*) FROM inbox WHERE last_error IS NOT NULL", 1)
+
+
+async def test_a_full_dead_letter_queue_holds_up_nobody_and_loses_nothing(world: World) -> None:
+    full = f"{QUEUE}.dead"
     async with broker.connected(world.amqp_url, "test") as connection:
-        assert [m async for m in broker.take(connection, f"{QUEUE}.dead", 10)] == []
+        channel = await connection.channel()
+        await channel.queue_delete(full)
+        small = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        dead = await channel.declare_queue(full, durable=True, arguments=small)
+        await dead.bind(topology.DEAD_LETTER_EXCHANGE, routing_key=QUEUE)
+        bad = [new_id() for _ in range(5)]
+        world.poison.update(bad)
+        consumer = world.consumer()
+        consumer.park_again_seconds = 0.3
+        world.start(world.relay())
+        world.start(consumer)
+        good = [new_id() for _ in range(100)]
+        await world.publish(*((payment, "payment.created") for payment in bad))
+        await world.until("SELECT count(*) FROM inbox WHERE attempts >= 5", 5)
+        await world.publish(*((payment, "payment.created") for payment in good))
+        await world.until("SELECT count(*) FROM effect", 100)
+        assert (await channel.declare_queue(full, passive=True)).declaration_result.message_count == 1
+        kept: set[str] = set()
+        async with asyncio.timeout(20):
+            while len(kept) < 5:  # as they are taken out there is room for the next
+                async for message in broker.take(connection, full, 5):
+                    kept.add(str(parse(message.body).aggregateid))
+                    await message.ack()
+                await asyncio.sleep(0.05)
+        assert kept == {str(payment) for payment in bad}
+
+
+async def test_a_queue_deleted_under_a_running_relay_makes_its_rows_wait(world: World) -> None:
+    world.start(world.relay())
+    await world.publish((new_id(), "payment.created"))
+    await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0)
+    async with broker.connected(world.amqp_url, "test") as connection:
+        await (await connection.channel()).queue_delete(QUEUE)
+        await world.publish((new_id(), "payment.created"))
+        await world.until("SELECT count(*) FROM outbox WHERE last_error LIKE '%billing.payments'", 1)
+        assert (await world.rows("SELECT count(*) FROM outbox WHERE published_at IS NULL"))[0][0] == 1
+        await broker.declare_topology(connection)
+        await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0)
+        async with asyncio.timeout(5):
+            message = await anext(broker.take(connection, QUEUE, 1))
+        assert parse(message.body).aggregatesequence == 1
+
+
+async def test_a_long_outage_of_the_database_costs_one_delivery_and_no_try(world: World) -> None:
+    consumer = world.consumer()
+    consumer.outage_patience_seconds = 0.1
+    working, consumer.database_url = consumer.database_url, "postgresql://nobody@127.0.0.1:1/none"
+    calls, second = 0, asyncio.Event()
+
+    async def away(envelope: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            second.set()
+        raise ConnectionRefusedError
+
+    handle, consumer.handle = consumer.handle, away
+    world.start(world.relay())
+    world.start(consumer)
+    await world.publish((new_id(), "payment.created"))
+    await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0)
+    await asyncio.sleep(0.5)
+    assert calls == 0  # nothing is taken while the database does not answer
+    consumer.database_url = working
+    await asyncio.wait_for(second.wait(), 20)  # the patience is over: the message goes back
+    consumer.handle = handle
+    await world.until("SELECT count(*) FROM effect", 1)
+    assert (await world.rows("SELECT count(*) FROM inbox WHERE outcome = 'applied'"))[0][0] == 1
+
+
+async def test_a_handler_that_fails_after_its_commit_is_parked_too(world: World) -> None:
+    consumer = world.consumer()
+    handle = consumer.handle
+
+    async def commit_and_fail(envelope: Envelope) -> None:
+        await handle(envelope)
+        raise LookupError("after the commit")
+
+    consumer.handle = commit_and_fail
+    world.start(world.relay())
+    world.start(consumer)
+    await world.publish((new_id(), "payment.created"))
+    async with broker.connected(world.amqp_url, "test") as connection:
+        assert len(await parked_messages(connection)) == 1
+    assert (await world.rows("SELECT count(*) FROM effect"))[0][0] == 1
 
 
 @pytest.mark.parametrize(
@@ -274,7 +283,7 @@ async def test_unreadable_message_is_kept_not_dropped(world: World, body: bytes,
     async with broker.connected(world.amqp_url, "test") as connection:
         publisher = await broker.Publisher.open(connection)
         await publisher.publish("payments", "payment.created", body, message_id="x")
-        parked = await _parked_messages(connection)
+        parked = await parked_messages(connection)
     assert parked[0].body == body
     assert str((parked[0].headers or {})["x-reason"]).startswith(reason)
 
@@ -288,7 +297,7 @@ async def test_unknown_major_version_is_parked(world: World) -> None:
     async with broker.connected(world.amqp_url, "test") as connection:
         publisher = await broker.Publisher.open(connection)
         await publisher.publish("payments", "payment.created", json.dumps(body).encode(), message_id="x")
-        assert len(await _parked_messages(connection)) == 1
+        assert len(await parked_messages(connection)) == 1
 
 
 async def test_unroutable_publish_is_an_error(world: World) -> None:
@@ -334,8 +343,8 @@ def test_envelope_is_a_cloudevent_to_an_independent_library() -> None:
     from cloudevents.core.formats.json import JSONFormat
 
     payment = new_id()
-    state = _state(payment, PaymentStatus.SUCCEEDED)
-    envelope = outbox.build_envelope("pay-api", "payment.succeeded", payment, 7, state, NOW)
+    told = state(payment, PaymentStatus.SUCCEEDED)
+    envelope = outbox.build_envelope("pay-api", "payment.succeeded", payment, 7, told, NOW)
     headers = {"content-type": broker.CONTENT_TYPE}
     event = from_http(
         HTTPMessage(headers=headers, body=json.dumps(envelope.to_json()).encode()), JSONFormat()

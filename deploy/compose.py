@@ -56,12 +56,13 @@ class ComposeStack:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.state = StackState.open(root)
-        self._root = root
+        self.root = root
         self._settings = self.state.directory / "compose.env"
 
-    def _compose(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
+        """``docker compose`` with the files, settings and ports of this stack."""
         files = ["-f", "docker-compose.yml", "-f", "deploy/compose.dev.yml"]
-        environments = [str(path) for path in (self._root / ".env", self._settings) if path.exists()]
+        environments = [str(path) for path in (self.root / ".env", self._settings) if path.exists()]
         return [
             "docker",
             "compose",
@@ -71,11 +72,11 @@ class ComposeStack:
         ]
 
     def _setting(self, name: str) -> str | None:
-        return os.environ.get(name) or dotenv(self._root).get(name)
+        return os.environ.get(name) or dotenv(self.root).get(name)
 
     def _read(self, *arguments: str) -> str:
-        command = self._compose(*arguments)
-        done = subprocess.run(command, cwd=self._root, capture_output=True, text=True, check=False)
+        command = self.command(*arguments)
+        done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
         return done.stdout
@@ -107,8 +108,8 @@ class ComposeStack:
         self._remember_ports()
         self._build(progress)
         done = subprocess.run(
-            self._compose("up", "-d", "--wait", "--wait-timeout", "300", "--remove-orphans"),
-            cwd=self._root,
+            self.command("up", "-d", "--wait", "--wait-timeout", "300", "--remove-orphans"),
+            cwd=self.root,
             stdin=subprocess.DEVNULL,
             check=False,
         )
@@ -119,7 +120,7 @@ class ComposeStack:
 
     def _build(self, progress: Progress) -> None:
         done = subprocess.run(
-            self._compose("build", "-q"), cwd=self._root, stdin=subprocess.DEVNULL, check=False
+            self.command("build", "-q"), cwd=self.root, stdin=subprocess.DEVNULL, check=False
         )
         if done.returncode != 0:
             raise ServiceFailed("docker compose build", f"exit code {done.returncode}", "(see above)")
@@ -175,11 +176,11 @@ class ComposeStack:
 
     def down(self) -> None:
         """Stops and removes the containers; volumes stay."""
-        subprocess.run(self._compose("down", "--remove-orphans"), cwd=self._root, check=True)
+        subprocess.run(self.command("down", "--remove-orphans"), cwd=self.root, check=True)
 
     def reset(self) -> None:
         """Stops everything and drops the volumes."""
-        subprocess.run(self._compose("down", "-v", "--remove-orphans"), cwd=self._root, check=True)
+        subprocess.run(self.command("down", "-v", "--remove-orphans"), cwd=self.root, check=True)
 
     def ps(self) -> list[tuple[str, str, str]]:
         """(service, state, detail) of every container."""
@@ -187,6 +188,6 @@ class ComposeStack:
 
     def follow_logs(self, service: str | None) -> None:
         """Hands the terminal over to ``docker compose logs``."""
-        command = self._compose("logs", "--tail", "200", *([service] if service else []))
-        os.chdir(self._root)
+        command = self.command("logs", "--tail", "200", *([service] if service else []))
+        os.chdir(self.root)
         os.execvp(command[0], command)  # noqa: S606 - the terminal is the user's

@@ -1,4 +1,4 @@
-"""The data bus from a shell: declare, tail, dead-letters."""
+"""The data bus from a shell: declare, tail, replay, dead-letters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from shared.ids import new_id
-from shared.queue import broker, topology
+from shared.queue import broker, replay, topology
+
+
+def _setting(name: str) -> str:
+    """A setting of the environment, or of the file that ``<name>_FILE`` names."""
+    if file := os.environ.get(f"{name}_FILE"):
+        return Path(file).read_text().strip()
+    if value := os.environ.get(name):
+        return value
+    raise SystemExit(f"{name} is not set")
 
 
 def _amqp_url() -> str:
-    file = os.environ.get("AMQP_URL_FILE")
-    return Path(file).read_text().strip() if file else os.environ["AMQP_URL"]
+    return _setting("AMQP_URL")
 
 
 async def declare() -> None:
@@ -38,7 +46,7 @@ async def declare() -> None:
 def _offset(text: str) -> str | int | datetime:
     if text in ("first", "last", "next"):
         return text
-    return int(text) if text.isdigit() else datetime.fromisoformat(text).astimezone(UTC)
+    return int(text) if text.isdigit() else _moment(text)
 
 
 async def tail(stream: str, start: str, count: int | None) -> None:
@@ -50,6 +58,26 @@ async def tail(stream: str, start: str, count: int | None) -> None:
             seen += 1
             if seen == count:
                 return
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def replay_stream(stream: str, since: datetime) -> None:
+    """Prints what a stream holds since a moment, one JSON object a line, and ends."""
+    async with broker.connected(_amqp_url(), "replay") as connection:
+        async for message in replay.stream_since(connection, stream, since):
+            print(message.body.decode(), flush=True)
+
+
+async def replay_journal(exchange: str, since: datetime, setting: str) -> None:
+    """Has a service's published events sent again by its relay; ``setting`` names its database's URL."""
+    count = await replay.journal_since(_setting(setting), exchange, since)
+    print(
+        f"{exchange}: {count} events since {since.isoformat()} are sent again by the relay of their service"
+    )
 
 
 def _parked(message: Any) -> dict[str, Any]:
@@ -84,7 +112,7 @@ async def dead_letters(action: str, queue_name: str | None, limit: int) -> None:
                     await message.ack()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m shared.queue", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("declare", help="declare exchanges, queues and streams")
@@ -94,16 +122,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--from", dest="start", default="next", help="first, last, next, an offset or a moment"
     )
     follow.add_argument("--count", type=int)
+    again = commands.add_parser("replay", help="a stream to stdout, or an outbox journal to the broker")
+    again.add_argument("--since", required=True, type=_moment, help="a moment; UTC unless it says otherwise")
+    source = again.add_mutually_exclusive_group(required=True)
+    source.add_argument("--stream", choices=[stream.name for stream in topology.STREAMS])
+    source.add_argument("--exchange", choices=[exchange.name for exchange in topology.EXCHANGES])
+    again.add_argument("--database", default="DATABASE_URL", help="the setting with the URL of the journal")
     parked = commands.add_parser("dead-letters", help="messages that kept failing")
     parked.add_argument("action", choices=["list", "redrive"])
     parked.add_argument("--queue", choices=[queue.name for queue in topology.QUEUES])
     parked.add_argument("--limit", type=int, default=100)
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = _parser().parse_args(arguments)
     with suppress(KeyboardInterrupt):
         if given.command == "declare":
             asyncio.run(declare())
         elif given.command == "tail":
             asyncio.run(tail(given.stream, given.start, given.count))
+        elif given.command == "replay" and given.stream:
+            asyncio.run(replay_stream(given.stream, given.since))
+        elif given.command == "replay":
+            asyncio.run(replay_journal(given.exchange, given.since, given.database))
         else:
             asyncio.run(dead_letters(given.action, given.queue, given.limit))
 

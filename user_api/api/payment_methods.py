@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import select
 
 from shared.asgi import problem_responses
-from user_api.api.commerce_schemas import PaymentMethodView
-from user_api.api.deps import AppResources, CurrentUser
+from shared.idempotent_route import run_once
+from user_api.api.commerce_schemas import AddMethodBody, PaymentMethodView, PaymentSummary
+from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
+from user_api.api.language import RequestLanguage
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
+from user_api.user_service.add_payment_method import add_payment_method
 from user_api.user_service.commerce_models import PaymentMethod
 from user_api.user_service.detach_method import detach_method
 
@@ -36,6 +40,30 @@ async def list_payment_methods(
     async with resources.sessions() as session:
         rows, following = await newest_first(session, query, PaymentMethod.id, cursor, limit)
     return PaymentMethodList(items=[PaymentMethodView.of(row) for row in rows], next_cursor=following)
+
+
+@router.post("", status_code=201, response_model=dict[str, Any], responses=problem_responses(409))
+async def post_payment_method(
+    request: Request,
+    body: AddMethodBody,
+    resources: AppResources,
+    user: CurrentUser,
+    key: IdempotencyKey,
+    address: ClientAddress,
+    language: RequestLanguage,
+) -> Response:
+    """Saves a card without a purchase: 201 `{payment}`; `next_action` when the bank wants a confirmation.
+
+    The card appears in the list when its check has ended; the check's 1.00 RUB is given back.
+    """
+    wish = body.wish(resources.settings.allowed_return_origins, address, language)
+
+    async def work(row_id: UUID) -> tuple[int, Any]:
+        payment = await add_payment_method(resources.commerce, row_id, user.user_id, wish)
+        return 201, {"payment": PaymentSummary.of(payment)}
+
+    scope = key_scope(request, str(user.user_id), key, body)
+    return await run_once(resources.sessions, resources.clock, scope, work)
 
 
 @router.delete("/{payment_method_id}", status_code=204, responses=problem_responses(404))

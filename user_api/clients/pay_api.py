@@ -58,6 +58,14 @@ class PayApi:
         )
         return self._view(answer)
 
+    async def add_method(self, user_id: UUID, body: dict[str, Any], cryptogram: SecretStr) -> PaymentView:
+        """Checks a card by a hold that is given back, and saves it; the key is the payment's id."""
+        sent = body | {"card_cryptogram": cryptogram.get_secret_value()}
+        path = f"/v1/customers/{user_id}/payment-methods"
+        return self._view(
+            await self._client.call("POST", path, json=sent, idempotency_key=body["payment_id"])
+        )
+
     async def get_payment(self, payment_id: UUID) -> PaymentView:
         return self._view(await self._client.call("GET", f"/v1/payments/{payment_id}"))
 

@@ -43,7 +43,14 @@ class SavedMethod:
     payment_method_id: UUID
 
 
-Method = CardCryptogram | SavedMethod
+@dataclass(frozen=True, slots=True)
+class HostedCheckout:
+    """The card is entered on PayAPI's own page."""
+
+    save_method: bool
+
+
+Method = CardCryptogram | SavedMethod | HostedCheckout
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,7 @@ class PaymentWish:
 
 def refuse_useless_consent(wish: PaymentWish) -> None:
     """A consent can only be carried out with a card that stays; raises ``consent-needs-saved-method``."""
-    if wish.consent and isinstance(wish.method, CardCryptogram) and not wish.method.save_method:
+    if wish.consent and not isinstance(wish.method, SavedMethod) and not wish.method.save_method:
         raise invalid(
             "consent-needs-saved-method", "Automatic charges need a saved card: set save_method to true."
         )
@@ -87,15 +94,15 @@ async def start_payment(
     codes, and NoAnswer when the outcome is not known: the same key resumes.
     """
     payment_id, is_new = await _commit_intent(commerce, request_id, customer.user_id, invoice, wish)
-    view = None if is_new else await _find(commerce, payment_id)
+    view = None if is_new else await find_at_pay_api(commerce, payment_id)
     if view is None:
         body = _body(payment_id, customer, invoice, wish)
         cryptogram = wish.method.cryptogram if isinstance(wish.method, CardCryptogram) else None
         try:
             view = await commerce.pay_api.start_payment(payment_id, body, cryptogram)
         except AppError as error:
-            if _is_final_refusal(error, payment_id):
-                await _withdraw_intent(commerce, payment_id)
+            if is_final_refusal(error, payment_id):
+                await withdraw_intent(commerce, payment_id)
             raise
     async with commerce.sessions.begin() as session:
         return await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
@@ -143,7 +150,7 @@ async def _commit_intent(
     return payment_id, True
 
 
-async def _find(commerce: Commerce, payment_id: UUID) -> PaymentView | None:
+async def find_at_pay_api(commerce: Commerce, payment_id: UUID) -> PaymentView | None:
     """What became of an earlier run's call; asked first, since a resumed run may differ in the payer's IP."""
     try:
         return await commerce.pay_api.get_payment(payment_id)
@@ -153,13 +160,14 @@ async def _find(commerce: Commerce, payment_id: UUID) -> PaymentView | None:
         raise
 
 
-def _is_final_refusal(error: AppError, payment_id: UUID) -> bool:
+def is_final_refusal(error: AppError, payment_id: UUID) -> bool:
+    """Whether PayAPI has certainly made no payment of this id, and will not."""
     if error.kind in (Kind.UNAVAILABLE, Kind.TOO_MANY) or error.code == _STILL_RUNNING:
         return False
     return error.extra.get("payment_id") != str(payment_id)
 
 
-async def _withdraw_intent(commerce: Commerce, payment_id: UUID) -> None:
+async def withdraw_intent(commerce: Commerce, payment_id: UUID) -> None:
     """PayAPI made no such payment, so nothing of it stays, unless its events say otherwise."""
     async with commerce.sessions.begin() as session:
         gone = (
@@ -177,6 +185,8 @@ def _body(payment_id: UUID, customer: Customer, invoice: InvoiceView, wish: Paym
     method: dict[str, Any]
     if isinstance(wish.method, SavedMethod):
         method = {"kind": "saved_method", "payment_method_id": str(wish.method.payment_method_id)}
+    elif isinstance(wish.method, HostedCheckout):
+        method = {"kind": "hosted", "save_method": wish.method.save_method}
     else:
         method = {"kind": "card_cryptogram", "save_method": wish.method.save_method}
         if wish.method.cardholder_name:

@@ -131,7 +131,7 @@ class RefundBody(Strict):
 
 
 class Method(Strict):
-    kind: Literal["card_cryptogram", "saved_method"]
+    kind: Literal["card_cryptogram", "saved_method", "hosted"]
     card_cryptogram: str | None = None
     cardholder_name: str | None = None
     save_method: bool | None = None

@@ -170,7 +170,7 @@ async def test_a_challenge_asks_for_a_redirect_until_it_is_over(
     answer = await anna.buy(product, payment=card("challenge"), return_url="http://127.0.0.1:8080/done")
     payment = answer.json()["payment"]
     assert payment["status"] == "action_required"
-    assert payment["next_action"] == {"kind": "redirect", "url": "https://cinema.test/3ds"}
+    assert payment["next_action"] == {"kind": "redirect", "step": "3ds", "url": "https://cinema.test/3ds"}
     await deliver()
     path = f"/v1/me/payments/{payment['id']}"
     assert (await anna.get(path)).json()["next_action"] == payment["next_action"]

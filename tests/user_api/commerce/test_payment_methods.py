@@ -1,0 +1,80 @@
+"""Cards saved without a purchase, and purchases paid in the hosted checkout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.user_api.commerce.conftest import CONSENT, CRYPTOGRAM, Catalogue, Person
+from tests.user_api.commerce.fakes import FakePayApi
+
+
+async def test_a_card_is_saved_without_a_purchase(anna: Person, pay: FakePayApi, deliver: Any) -> None:
+    key = str(uuid4())
+    body = {"card_cryptogram": CRYPTOGRAM, "cardholder_name": "ANNA IVANOVA"}
+    answer = await anna.post("/v1/me/payment-methods", body, key)
+    assert answer.status_code == 201, answer.text
+    payment = answer.json()["payment"]
+    assert payment["amount"] == {"amount": 100, "currency": "RUB"}
+    assert payment["invoice_id"] is None
+    again = await anna.post("/v1/me/payment-methods", body, key)
+    assert again.json() == answer.json()
+    assert pay.count("add") == 1
+    await deliver()
+    (method,) = (await anna.get("/v1/me/payment-methods")).json()["items"]
+    assert method["id"] == pay.payments[UUID(payment["id"])]["payment_method_id"]
+
+
+async def test_a_declined_card_is_told_and_not_saved(anna: Person, deliver: Any) -> None:
+    answer = await anna.post("/v1/me/payment-methods", {"card_cryptogram": "declined-card"})
+    assert answer.status_code == 201
+    assert answer.json()["payment"]["decline"]["code"] == "insufficient-funds"
+    await deliver()
+    assert (await anna.get("/v1/me/payment-methods")).json()["items"] == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_broken_run_resumes_with_one_check(anna: Person, pay: FakePayApi, when: Any) -> None:
+    key, body = str(uuid4()), {"card_cryptogram": CRYPTOGRAM}
+    pay.crash("add", when)
+    assert (await anna.post("/v1/me/payment-methods", body, key)).status_code == 503
+    answer = await anna.post("/v1/me/payment-methods", body, key)
+    assert answer.status_code == 201, answer.text
+    assert len(pay.payments) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"card_cryptogram": ""},
+        {"card_cryptogram": CRYPTOGRAM, "save_method": True},
+        {"card_cryptogram": CRYPTOGRAM, "return_url": "https://evil.example/"},
+    ],
+)
+async def test_bad_requests_leave_nothing(
+    anna: Person, pay: FakePayApi, rows: Callable[..., Any], body: dict[str, Any]
+) -> None:
+    assert (await anna.post("/v1/me/payment-methods", body)).status_code == 422
+    assert pay.payments == {}
+
+
+async def test_a_purchase_in_the_hosted_checkout(anna: Person, catalogue: Catalogue, pay: FakePayApi) -> None:
+    product = await catalogue.product("collection:basic")
+    hosted = {"kind": "hosted", "save_method": True}
+    answer = await anna.buy(product, payment=hosted, consent=CONSENT)
+    assert answer.status_code == 201, answer.text
+    payment = answer.json()["payment"]
+    assert payment["status"] == "action_required"
+    assert payment["next_action"]["step"] == "checkout"
+    pay.succeed(UUID(payment["id"]))
+
+
+async def test_consent_needs_the_card_saved_there_too(anna: Person, catalogue: Catalogue) -> None:
+    product = await catalogue.product("collection:basic")
+    answer = await anna.buy(product, payment={"kind": "hosted", "save_method": False}, consent=CONSENT)
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "/problems/consent-needs-saved-method"

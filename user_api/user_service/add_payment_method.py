@@ -1,0 +1,84 @@
+"""Saves a card without a purchase: PayAPI holds 1.00 RUB on it and gives it back."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+
+from shared.errors import AppError
+from shared.ids import new_id
+from shared.money import Money
+from user_api.user_service import payment_copy
+from user_api.user_service.commerce import Commerce
+from user_api.user_service.commerce_models import Payment
+from user_api.user_service.customer import load_customer
+from user_api.user_service.start_payment import (
+    CardCryptogram,
+    PaymentWish,
+    find_at_pay_api,
+    find_request,
+    is_final_refusal,
+    withdraw_intent,
+)
+
+# What PayAPI holds for a moment; its own word replaces this with its answer.
+CHECK: Final = Money(100, "RUB")
+
+
+async def add_payment_method(
+    commerce: Commerce, request_id: UUID, user_id: UUID, wish: PaymentWish
+) -> Payment:
+    """The payment that checks the card, in whatever status it has; the card itself comes by event.
+
+    Raises PayAPI's refusals with their codes, and NoAnswer when the outcome is not known: the same key
+    resumes and never checks the card a second time.
+    """
+    assert isinstance(wish.method, CardCryptogram)
+    customer = await load_customer(commerce.sessions, user_id)
+    payment_id, is_new = await _commit_intent(commerce, request_id, user_id)
+    view = None if is_new else await find_at_pay_api(commerce, payment_id)
+    if view is None:
+        payer = {"email": customer.email, "ip": wish.ip, "locale": wish.locale}
+        body: dict[str, Any] = {
+            "payment_id": str(payment_id),
+            "payer": {name: value for name, value in payer.items() if value is not None},
+        }
+        if wish.method.cardholder_name:
+            body["cardholder_name"] = wish.method.cardholder_name
+        if wish.return_url:
+            body["return_url"] = wish.return_url
+        try:
+            view = await commerce.pay_api.add_method(user_id, body, wish.method.cryptogram)
+        except AppError as error:
+            if is_final_refusal(error, payment_id):
+                await withdraw_intent(commerce, payment_id)
+            raise
+    async with commerce.sessions.begin() as session:
+        return await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
+
+
+async def _commit_intent(commerce: Commerce, request_id: UUID, user_id: UUID) -> tuple[UUID, bool]:
+    now = commerce.clock.now()
+    async with commerce.sessions.begin() as session:
+        known = await find_request(session, request_id)
+        if known is not None:
+            return known.id, False
+        payment_id = new_id()
+        await session.execute(
+            insert(Payment).values(
+                id=payment_id,
+                request_id=request_id,
+                user_id=user_id,
+                initiator="customer",
+                status="created",
+                currency=CHECK.currency,
+                amount_minor=CHECK.amount,
+                captured_minor=0,
+                refunded_minor=0,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+    return payment_id, True

@@ -14,6 +14,9 @@ from pay_api.sandbox.registry import registered
 _OPERATOR: Final = {
     ("get", "/payments/publickey"): "The key a browser encrypts cards with; open to all.",
     ("post", "/acs"): "The issuer's page: PaReq, MD, TermUrl.",
+    ("get", "/bins/info/{bin}"): "The bank of a card by its first six digits; open to all.",
+    ("get", "/merchant/configuration"): "What a payment form needs to know of the terminal; open to all.",
+    ("get", "/d/{order_id}"): "The page of an order, where a payer gives a card.",
     ("get", "/oracle"): "The ledger of effects, by invoice_id and account_id.",
     ("get", "/faults"): "Scripted faults that still strike.",
     ("post", "/faults"): "Scripts a fault: kind, method, webhook, count, seconds, manner, reason_code.",

@@ -22,6 +22,7 @@ from pay_api.sandbox.envelope import Answer, refused
 from pay_api.sandbox.faults import Fault, FaultKind, Manner
 from pay_api.sandbox.notifications import Outgoing
 from pay_api.sandbox.parameters import MalformedBody, Parameters, Refused
+from pay_api.sandbox.recurrence import charge_due
 from pay_api.sandbox.registry import method_of
 from pay_api.sandbox.terminal import Call, Method, Terminal
 from shared import logs
@@ -207,6 +208,7 @@ class Gate:
 
     async def _run(self, turn: _Turn, parameters: Parameters) -> Answer:
         self._terminal.lapse_holds()
+        charge_due(self._terminal)
         call = Call(self._terminal, turn.name, parameters, turn.request_id, turn.outgoing)
         if turn.fault is not None and turn.fault.kind is FaultKind.DECLINE:
             call.forced_reason_code = turn.fault.reason_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -11,10 +12,12 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from pay_api.sandbox import console, description
+from pay_api.sandbox import console, description, public
 from pay_api.sandbox.acs import acs_page
 from pay_api.sandbox.gate import CONNECTION, Gate, HungUp
+from pay_api.sandbox.order_page import order_page, order_return
 from pay_api.sandbox.pages import transactions_page
+from pay_api.sandbox.recurrence import charge_due
 from pay_api.sandbox.registry import load_methods
 from pay_api.sandbox.settings import SandboxSettings
 from pay_api.sandbox.terminal import Terminal
@@ -39,13 +42,22 @@ async def _overview(request: Request) -> Response:
     return console.refusal(request) or await transactions_page(request)
 
 
+async def _charge_subscriptions(terminal: Terminal) -> None:
+    """Looks every second of real time; what is due is the suite's clock's business."""
+    while True:
+        charge_due(terminal)
+        await asyncio.sleep(1)
+
+
 def _lifespan(terminal: Terminal) -> Callable[[Starlette], object]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         terminal.notifier.ensure_running()  # what an earlier process left undelivered
+        charging = asyncio.create_task(_charge_subscriptions(terminal))
         try:
             yield
         finally:
+            charging.cancel()
             await terminal.notifier.close()
             terminal.journal.close()
 
@@ -64,6 +76,10 @@ def create_app(settings: SandboxSettings | None = None, clock: Clock | None = No
             Route("/", _overview, methods=["GET"]),
             Route("/acs", acs_page, methods=["GET", "POST"]),
             Route("/payments/publickey", console.public_key, methods=["GET", "POST"]),
+            Route("/bins/info/{bin}", public.bin_info, methods=["GET"]),
+            Route("/merchant/configuration", public.merchant_configuration, methods=["GET"]),
+            Route("/d/{order_id}", order_page, methods=["GET", "POST"]),
+            Route("/d/{order_id}/3ds", order_return, methods=["POST"]),
             Route("/oracle", console.oracle, methods=["GET"]),
             Route("/faults", console.read_faults, methods=["GET"]),
             Route("/faults", console.add_fault, methods=["POST"]),

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from pay_api.sandbox.reasons import reason_name
-from pay_api.sandbox.transaction import Status, Transaction
+from pay_api.sandbox.transaction import Status, Transaction, TransactionType
 from shared.money import minor_to_decimal_text
 
 
@@ -19,6 +19,7 @@ class NotificationType(StrEnum):
     CONFIRM = "confirm"
     REFUND = "refund"
     CANCEL = "cancel"
+    RECURRENT = "recurrent"
 
 
 _DATE: Final = "%Y-%m-%d %H:%M:%S"
@@ -45,10 +46,10 @@ def _head(transaction: Transaction) -> dict[str, str]:
         "Currency": transaction.currency,
         "PaymentAmount": amount,
         "PaymentCurrency": transaction.currency,
-        "OperationType": "Payment",
+        "OperationType": "CardPayout" if transaction.type == TransactionType.PAYOUT else "Payment",
         "InvoiceId": transaction.invoice_id or "",
         "AccountId": transaction.account_id or "",
-        "SubscriptionId": "",
+        "SubscriptionId": transaction.subscription_id or "",
         "Name": transaction.name or "",
         "Email": transaction.email or "",
         "DateTime": moment.strftime(_DATE),

@@ -15,8 +15,10 @@ from prometheus_client import Counter
 from pay_api.sandbox import reasons
 from pay_api.sandbox.faults import Fault, FaultKind, Faults
 from pay_api.sandbox.notification_fields import NotificationType, notification_fields, with_moment
+from pay_api.sandbox.notification_settings import NotificationSettings
 from pay_api.sandbox.signature import form_encode, signature_headers
 from pay_api.sandbox.store import Journal
+from pay_api.sandbox.subscription import Subscription
 from pay_api.sandbox.transaction import Transaction
 from shared import logs
 from shared.clock import Clock
@@ -65,7 +67,11 @@ class Notifier:
         self, address: str | None, secret: str, timeout_seconds: float, clock: Clock, journal: Journal,
         faults: Faults,
     ) -> None:  # fmt: skip
-        self._address = address.rstrip("/") if address else None
+        base = address.rstrip("/") if address else None
+        self._settings = {
+            kind: NotificationSettings(kind.value, base is not None, f"{base}/{kind.value}" if base else None)
+            for kind in NotificationType
+        }
         self._secret = secret
         self._clock = clock
         self._journal = journal
@@ -77,6 +83,7 @@ class Notifier:
         self._loop: asyncio.Task[None] | None = None
         journal.register("notification", self._replay)
         journal.register("notification-done", self._replay_done)
+        journal.register("notification-settings", self._replay_settings)
 
     def _replay(self, record: dict[str, Any]) -> None:
         values = {**record, "type": NotificationType(record["type"])}
@@ -86,12 +93,25 @@ class Notifier:
     def _replay_done(self, record: dict[str, Any]) -> None:
         self._pending.pop(record["id"], None)
 
+    def _replay_settings(self, record: dict[str, Any]) -> None:
+        self._settings[NotificationType(record["id"])] = NotificationSettings.from_record(record)
+
+    def settings_of(self, kind: NotificationType) -> NotificationSettings:
+        return self._settings[kind]
+
+    def change(self, settings: NotificationSettings) -> None:
+        """From the next attempt on."""
+        self._settings[NotificationType(settings.id)] = settings
+        self._journal.write("notification-settings", settings.as_record())
+
     def listing(self) -> list[dict[str, Any]]:
         """What is still on its way."""
         return [
             {
                 "type": item.type.value,
-                "transaction_id": int(item.fields["TransactionId"]),
+                "transaction_id": int(item.fields["TransactionId"])
+                if "TransactionId" in item.fields
+                else None,
                 "attempts": item.attempts,
                 "due_at": item.due_at.isoformat(),
             }
@@ -100,16 +120,22 @@ class Notifier:
 
     def tell(self, outgoing: Outgoing, kind: NotificationType, transaction: Transaction) -> None:
         """Adds a notification to those of the call; the call's end releases them."""
-        if self._address is None:
+        fields = notification_fields(kind, transaction)
+        if kind is NotificationType.CANCEL:
+            fields = with_moment(fields, self._clock.now().strftime("%Y-%m-%d %H:%M:%S"))
+        self._add(outgoing, kind, fields)
+
+    def tell_recurrent(self, outgoing: Outgoing, subscription: Subscription) -> None:
+        """A subscription has changed its status."""
+        self._add(outgoing, NotificationType.RECURRENT, subscription.as_notification())
+
+    def _add(self, outgoing: Outgoing, kind: NotificationType, fields: dict[str, str]) -> None:
+        if not self._settings[kind].is_enabled:
             return
         fault = outgoing.fault_for(kind, self._faults)
         if fault is not None and fault.kind is FaultKind.SUPPRESSED:
             return
-        now = self._clock.now()
-        fields = notification_fields(kind, transaction)
-        if kind is NotificationType.CANCEL:
-            fields = with_moment(fields, now.strftime("%Y-%m-%d %H:%M:%S"))
-        item = Notification(kind, fields, now)
+        item = Notification(kind, fields, self._clock.now())
         if fault is not None and fault.kind is FaultKind.DUPLICATE:
             item.copies = 2
         outgoing.items.append((item, fault))
@@ -150,7 +176,9 @@ class Notifier:
 
     def ensure_running(self) -> None:
         """Starts the loop that looks for due retries every second of real time."""
-        if self._address is not None and (self._loop is None or self._loop.done()):
+        if any(item.is_enabled for item in self._settings.values()) and (
+            self._loop is None or self._loop.done()
+        ):
             self._loop = asyncio.get_running_loop().create_task(self._poll())
 
     async def _poll(self) -> None:
@@ -188,7 +216,7 @@ class Notifier:
         log.info(
             "notification-sent",
             type=item.type.value,
-            transaction_id=item.fields["TransactionId"],
+            transaction_id=item.fields.get("TransactionId"),
             attempt=item.attempts + 1,
             outcome=outcome,
             error=error,
@@ -197,11 +225,18 @@ class Notifier:
 
     async def _post(self, kind: NotificationType, fields: Mapping[str, str]) -> tuple[int | None, str | None]:
         """The handler's code (None when there is no proper answer) and what went wrong."""
-        body = form_encode(fields)
-        headers = signature_headers(self._secret, body)
-        headers["Content-Type"] = "application/x-www-form-urlencoded; charset=utf-8"
+        settings = self._settings[kind]
+        if not settings.is_enabled or settings.address is None:
+            return None, "switched off"
+        body = form_encode(fields, settings.codec)
+        headers = signature_headers(self._secret, body, settings.codec)
         try:
-            response = await self._client.post(f"{self._address}/{kind.value}", content=body, headers=headers)
+            if settings.http_method == "GET":
+                address = f"{settings.address}?{body.decode()}"
+                response = await self._client.get(address, headers=headers)
+            else:
+                headers["Content-Type"] = f"application/x-www-form-urlencoded; charset={settings.codec}"
+                response = await self._client.post(settings.address, content=body, headers=headers)
         except httpx.HTTPError as error:
             return None, f"unreachable: {type(error).__name__}"
         if response.status_code != 200:
@@ -214,7 +249,7 @@ class Notifier:
 
     async def check(self, transaction: Transaction) -> int:
         """Asks the merchant before authorisation; the reason code of a refusal or 0. Never retried."""
-        if self._address is None:
+        if not self._settings[NotificationType.CHECK].is_enabled:
             return reasons.APPROVED
         fields = notification_fields(NotificationType.CHECK, transaction)
         code, error = await self._post(NotificationType.CHECK, fields)

@@ -18,6 +18,7 @@ class Effect(StrEnum):
     CAPTURED = "captured"
     VOIDED = "voided"
     REFUNDED = "refunded"
+    PAID_OUT = "paid_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Oracle:
     def report(self, invoice_id: str | None = None, account_id: str | None = None) -> dict[str, Any]:
         """Entries, oldest first, and their totals by currency in minor units.
 
-        ``net`` is what the merchant has: charged and captured less refunded; holds are no money yet.
+        ``net`` is what the merchant has: charged and captured less refunded and paid out; no holds.
         """
         entries = [
             entry
@@ -86,6 +87,6 @@ class Oracle:
             total[entry.effect] += entry.amount
             if entry.effect in (Effect.CHARGED, Effect.CAPTURED):
                 total["net"] += entry.amount
-            elif entry.effect == Effect.REFUNDED:
+            elif entry.effect in (Effect.REFUNDED, Effect.PAID_OUT):
                 total["net"] -= entry.amount
         return {"entries": [asdict(entry) for entry in entries], "totals": dict(totals)}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from shared.money import EXPONENTS, MAX_AMOUNT_MINOR, decimal_text_to_minor
 
@@ -101,6 +102,33 @@ class Parameters:
     def flag(self, name: str) -> bool:
         value = self._present(name)
         return value is True or str(value).lower() in {"true", "1"}
+
+    def value(self, name: str) -> Any:
+        """Whatever was given; None when absent or empty."""
+        return self._present(name)
+
+    def moment(self, name: str, *, required: bool = True) -> datetime | None:
+        """An ISO moment in UTC unless it says otherwise."""
+        text = self.required_text(name) if required else self.text(name)
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise Refused(f"Invalid {name} value") from error
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+    def web_address(self, name: str) -> str | None:
+        """An absolute http(s) address of printable ASCII."""
+        text = self.text(name)
+        if text is None:
+            return None
+        address = urlsplit(text)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise Refused(f"Invalid {name} value")
+        if not text.isascii() or not text.isprintable() or " " in text:
+            raise Refused(f"Invalid {name} value")
+        return text
 
     def texts(self, name: str) -> list[str]:
         """A list of texts; a single value counts as a list of one."""

@@ -5,30 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from pay_api.sandbox.transaction import Transaction
+from pay_api.sandbox.transaction import SavedCard, Transaction
 from shared.ids import new_id
 
 ANSWER_KEPT: Final = timedelta(hours=1)
 _FIRST_MILLISECOND: Final = 1_767_225_600_000  # 2026-01-01; keeps ids shorter than card numbers
-
-
-@dataclass(frozen=True, slots=True)
-class SavedCard:
-    """A card behind a token: what a token payment needs, and no number."""
-
-    token: str
-    account_id: str
-    first_six: str
-    last_four: str
-    exp_date: str
-    card_type: str
-    card_type_code: int
-    reason_code: int  # what the issuer says to a payment by this token
 
 
 class Journal:
@@ -122,6 +108,10 @@ class Store:
         """The card behind a token, if it was saved for that account."""
         card = self._cards.get(token)
         return card if card is not None and card.account_id == account_id else None
+
+    def cards(self) -> list[SavedCard]:
+        """Every saved card, oldest first."""
+        return list(self._cards.values())
 
     def save_card(self, transaction: Transaction) -> str:
         """The token for the card of a successful payment; the same card of one account has one token."""

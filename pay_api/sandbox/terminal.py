@@ -14,10 +14,14 @@ from pay_api.sandbox.faults import Faults
 from pay_api.sandbox.notification_fields import NotificationType
 from pay_api.sandbox.notifications import Notifier, Outgoing
 from pay_api.sandbox.oracle import Effect, Oracle
+from pay_api.sandbox.order import Order
 from pay_api.sandbox.parameters import Parameters, Refused
 from pay_api.sandbox.reasons import APPROVED
+from pay_api.sandbox.receipt import FiscalReceipt
+from pay_api.sandbox.records import Records
 from pay_api.sandbox.settings import SandboxSettings
 from pay_api.sandbox.store import Journal, Store
+from pay_api.sandbox.subscription import Subscription
 from pay_api.sandbox.transaction import Status, Transaction, TransactionType, as_model
 from shared.clock import Clock
 
@@ -43,6 +47,9 @@ class Terminal:
             self.journal,
             self.faults,
         )
+        self.subscriptions = Records(self.journal, "subscription", Subscription.from_record)
+        self.orders = Records(self.journal, "order", Order.from_record)
+        self.receipts = Records(self.journal, "receipt", FiscalReceipt.from_record)
         self.journal.replay()
 
     def model(self, transaction: Transaction) -> dict[str, Any]:
@@ -131,6 +138,21 @@ class Call:
         self._record(
             Effect.CHARGED if transaction.one_stage else Effect.HELD, transaction, transaction.amount_minor
         )
+        self.tell(NotificationType.PAY, transaction)
+        return succeeded(self.terminal.model(transaction))
+
+    def pay_out(self, transaction: Transaction, reason_code: int) -> Answer:
+        """Sends the terminal's money to a card, or declines; tells Pay or Fail."""
+        transaction.reason_code = self.forced_reason_code or reason_code
+        if transaction.reason_code != APPROVED:
+            self.terminal.store.save(transaction)
+            self.tell(NotificationType.FAIL, transaction)
+            return declined(self.terminal.model(transaction))
+        transaction.status = Status.COMPLETED
+        transaction.auth_at = transaction.confirmed_at = self.terminal.clock.now()
+        transaction.rrn = f"{secrets.randbelow(10**12):012d}"
+        self.terminal.store.save(transaction)
+        self._record(Effect.PAID_OUT, transaction, transaction.amount_minor)
         self.tell(NotificationType.PAY, transaction)
         return succeeded(self.terminal.model(transaction))
 

@@ -28,6 +28,7 @@ class Status(IntEnum):
 class TransactionType(IntEnum):
     PAYMENT = 0
     REFUND = 1
+    PAYOUT = 2
 
 
 # Only RUB 0 is documented; the other numbers are the stand-in's choice.
@@ -36,7 +37,6 @@ _CURRENCY_CODES: Final = {"RUB": 0, "USD": 1, "EUR": 2, "KZT": 4, "GEL": 20, "AM
 # Known to no test terminal, yet clients read these keys of every transaction.
 _ALWAYS_NULL: Final = (
     "FallBackScenarioDeclinedTransactionId",
-    "SubscriptionId",
     "EscrowAccumulationId",
     "VatAboveTotalFee",
     "ProcessorAndPartnerFee",
@@ -54,6 +54,20 @@ _ALWAYS_NULL: Final = (
     "InfoShopData",
     "Receiver",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCard:
+    """A card behind a token: what a token payment needs, and no number."""
+
+    token: str
+    account_id: str
+    first_six: str
+    last_four: str
+    exp_date: str
+    card_type: str
+    card_type_code: int
+    reason_code: int  # what the issuer says to a payment by this token
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +108,7 @@ class Transaction:
     save_card: bool = False
     awaited_reason_code: int = 0  # what the issuer will say once the payer is authenticated
     rrn: str | None = None
+    subscription_id: str | None = None
 
     @property
     def is_held(self) -> bool:
@@ -131,6 +146,22 @@ def amount_number(minor: int, currency: str) -> int | float:
     return int(whole) if not rest.strip("0") else float(text)
 
 
+def currency_code(currency: str) -> int:
+    """The provider's number of a currency."""
+    return _CURRENCY_CODES[currency]
+
+
+def put_card(transaction: Transaction, card: SavedCard) -> None:
+    """The card behind a token becomes the card of the transaction."""
+    transaction.token = card.token
+    transaction.card_first_six = card.first_six
+    transaction.card_last_four = card.last_four
+    transaction.card_exp_date = card.exp_date
+    transaction.card_type = card.card_type
+    transaction.card_type_code = card.card_type_code
+    transaction.token_reason_code = card.reason_code
+
+
 def both_dates(name: str, moment: datetime | None) -> dict[str, str | None]:
     """``NameDate`` as ``/Date(ms)/`` and ``NameDateIso`` in seconds without a suffix, both UTC."""
     if moment is None:
@@ -145,7 +176,7 @@ def both_dates(name: str, moment: datetime | None) -> dict[str, str | None]:
 def as_model(transaction: Transaction, public_id: str, terminal_url: str) -> dict[str, Any]:
     """The transaction as card, token, get, find and list methods return it."""
     amount = amount_number(transaction.amount_minor, transaction.currency)
-    currency_code = _CURRENCY_CODES[transaction.currency]
+    code_of_currency = currency_code(transaction.currency)
     code = transaction.reason_code
     return {
         **dict.fromkeys(_ALWAYS_NULL),
@@ -156,12 +187,13 @@ def as_model(transaction: Transaction, public_id: str, terminal_url: str) -> dic
         "OriginalTransactionId": transaction.original_id,
         "Amount": amount,
         "Currency": transaction.currency,
-        "CurrencyCode": currency_code,
+        "CurrencyCode": code_of_currency,
         "PaymentAmount": amount,
         "PaymentCurrency": transaction.currency,
-        "PaymentCurrencyCode": currency_code,
+        "PaymentCurrencyCode": code_of_currency,
         "TotalFee": 0,
         "Refunded": 0 < transaction.amount_minor == transaction.refunded_minor,
+        "SubscriptionId": transaction.subscription_id,
         "InvoiceId": transaction.invoice_id,
         "AccountId": transaction.account_id,
         "Email": transaction.email,

@@ -7,6 +7,7 @@ from pay_api.sandbox.cryptogram import Card, UnreadableCryptogram
 from pay_api.sandbox.envelope import Answer, challenged, declined, succeeded
 from pay_api.sandbox.parameters import Refused
 from pay_api.sandbox.reasons import APPROVED, AUTHENTICATION_FAILED
+from pay_api.sandbox.recurrence import start_from_payment
 from pay_api.sandbox.registry import answers
 from pay_api.sandbox.terminal import Call
 from pay_api.sandbox.transaction import Status, Transaction, TransactionType
@@ -22,7 +23,7 @@ async def pay_by_card(call: Call) -> Answer:
     if refusal != APPROVED:
         return call.authorise(transaction, refusal)
     if not behaviour.needs_3ds:
-        return call.authorise(transaction, reason_code)
+        return _authorise(call, transaction, reason_code)
     transaction.status = Status.AWAITING_AUTHENTICATION
     transaction.awaited_reason_code = reason_code
     call.terminal.store.save(transaction)
@@ -59,4 +60,10 @@ async def finish_3ds(call: Call) -> Answer:
         return succeeded(model) if transaction.succeeded else declined(model)
     if not threeds.is_confirmed(pares, transaction.id, call.terminal.settings.api_secret):
         return call.authorise(transaction, AUTHENTICATION_FAILED)
-    return call.authorise(transaction, transaction.awaited_reason_code)
+    return _authorise(call, transaction, transaction.awaited_reason_code)
+
+
+def _authorise(call: Call, transaction: Transaction, reason_code: int) -> Answer:
+    if (call.forced_reason_code or reason_code) == APPROVED:
+        start_from_payment(call, transaction)  # its Pay already carries the subscription
+    return call.authorise(transaction, reason_code)

@@ -7,9 +7,8 @@ from pay_api.sandbox.envelope import Answer
 from pay_api.sandbox.parameters import Parameters, Refused
 from pay_api.sandbox.reasons import APPROVED, EXPIRED_CARD
 from pay_api.sandbox.registry import answers
-from pay_api.sandbox.store import SavedCard
 from pay_api.sandbox.terminal import Call
-from pay_api.sandbox.transaction import Transaction, TransactionType
+from pay_api.sandbox.transaction import TransactionType, put_card
 
 
 @answers("payments/tokens/charge", "payments/tokens/auth")
@@ -26,7 +25,7 @@ async def pay_by_token(call: Call) -> Answer:
     transaction = call.new_transaction(TransactionType.PAYMENT, amount.minor, amount.currency)
     transaction.initiator_code = initiator
     transaction.payment_scheduled = read.integer("PaymentScheduled")
-    _put_card(transaction, card)
+    put_card(transaction, card)
     refusal = await call.checked(transaction)
     if refusal == APPROVED:
         expired = cards.is_expired(card.exp_date, terminal.clock.now())
@@ -41,13 +40,3 @@ def _initiator(read: Parameters, *, required: bool) -> int | None:
     if code not in (None, 0, 1):
         raise Refused("Invalid TrInitiatorCode value")
     return code
-
-
-def _put_card(transaction: Transaction, card: SavedCard) -> None:
-    transaction.token = card.token
-    transaction.card_first_six = card.first_six
-    transaction.card_last_four = card.last_four
-    transaction.card_exp_date = card.exp_date
-    transaction.card_type = card.card_type
-    transaction.card_type_code = card.card_type_code
-    transaction.token_reason_code = card.reason_code

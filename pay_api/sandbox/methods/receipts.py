@@ -1,0 +1,76 @@
+"""Fiscal receipts (54-FZ): queue one, ask for its state, read it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from pay_api.sandbox import receipt as fiscal
+from pay_api.sandbox.envelope import Answer, refused, succeeded
+from pay_api.sandbox.parameters import Refused
+from pay_api.sandbox.receipt import FiscalReceipt
+from pay_api.sandbox.registry import answers
+from pay_api.sandbox.terminal import Call
+from shared.ids import new_id
+
+_PRINTED_AFTER: Final = timedelta(seconds=1)  # of the suite's clock
+
+
+@answers("kkt/receipt")
+async def make_receipt(call: Call) -> Answer:
+    """Queues a receipt; it is printed a second later."""
+    read, terminal = call.parameters, call.terminal
+    inn, type_ = read.required_text("Inn"), read.required_text("Type")
+    if not inn.isdigit() or len(inn) not in (10, 12):
+        return {
+            "Model": {"Id": None, "ErrorCode": -1},
+            "InnerResult": None,
+            "Success": False,
+            "Message": "Организация с указанным ИНН не найдена",
+        }
+    if type_ not in fiscal.TYPES:
+        raise Refused("Invalid Type value")
+    content = fiscal.lower_names(read.value("CustomerReceipt"))
+    total = fiscal.check(content)
+    made = FiscalReceipt(
+        id=str(new_id()),
+        number=len(terminal.receipts.all()) + 1,
+        inn=inn,
+        type=type_,
+        content=content,
+        total=str(total),
+        invoice_id=read.text("InvoiceId"),
+        account_id=read.text("AccountId"),
+        created_at=terminal.clock.now(),
+    )
+    terminal.receipts.save(made)
+    return {
+        "Model": {"Id": made.id, "ErrorCode": 0},
+        "InnerResult": None,
+        "Success": True,
+        "Message": "Queued",
+    }
+
+
+@answers("kkt/receipt/status/get")
+async def status(call: Call) -> Answer:
+    """Queued, Processed or NotFound, as a bare text."""
+    found = call.terminal.receipts.get(call.parameters.required_text("Id"))
+    if found is None:
+        return succeeded("NotFound")
+    return succeeded("Processed" if _is_printed(call, found) else "Queued")
+
+
+@answers("kkt/receipt/get")
+async def get(call: Call) -> Answer:
+    """A printed receipt with its fiscal data."""
+    found = call.terminal.receipts.get(call.parameters.required_text("Id"))
+    if found is None:
+        return refused("Receipt not found")
+    if not _is_printed(call, found):
+        return refused("Receipt is not ready")
+    return succeeded(found.as_model())
+
+
+def _is_printed(call: Call, found: FiscalReceipt) -> bool:
+    return call.terminal.clock.now() - found.created_at >= _PRINTED_AFTER

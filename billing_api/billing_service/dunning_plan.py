@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from billing_api.billing_service import events, subscription_terms
 from billing_api.billing_service.domain import dunning
@@ -15,6 +17,20 @@ from billing_api.billing_service.models import (
     Payment,
     Subscription,
 )
+from shared.errors import invalid
+
+
+def policy_of(stored: Mapping[str, Any]) -> dunning.DunningPolicy:
+    """A product's policy over the defaults. Raises ``dunning-policy-invalid`` for one that makes no sense."""
+    given = dict(stored)
+    try:
+        if "soft_retry_days" in given:
+            given["soft_retry_days"] = tuple(int(day) for day in given["soft_retry_days"])
+        if "access_after_grace" in given:
+            given["access_after_grace"] = dunning.AccessAfterGrace(given["access_after_grace"])
+        return dunning.DunningPolicy(**given)
+    except (TypeError, ValueError) as error:
+        raise invalid("dunning-policy-invalid", f"This dunning policy makes no sense: {error}") from error
 
 
 def take_failure(account: Account, invoice: Invoice, payment: Payment, now: datetime) -> None:
@@ -24,7 +40,7 @@ def take_failure(account: Account, invoice: Invoice, payment: Payment, now: date
     invoice.collection, invoice.updated_at = "failed", now
     was_collected = invoice.collects_automatically and payment.initiator == "merchant"
     if was_collected:
-        _plan(invoice, now)
+        _plan(account, invoice, now)
     invoice.store(
         "collection",
         "updated_at",
@@ -50,7 +66,15 @@ def take_refusal(account: Account, invoice: Invoice, now: datetime) -> None:
     _become_past_due(account, invoice, now)
 
 
-def _plan(invoice: Invoice, now: datetime) -> None:
+def _card_attempts(account: Account, invoice: Invoice, card: str) -> list[datetime]:
+    """When the card was tried for other invoices of the account: its limit holds over all of them."""
+    if not card:
+        return []
+    others = Payment.objects.filter(account=account, payment_method_id=card).exclude(invoice=invoice)
+    return list(others.values_list("created_at", flat=True))
+
+
+def _plan(account: Account, invoice: Invoice, now: datetime) -> None:
     failures = [
         dunning.Failure(
             attempt.settled_at or now,
@@ -63,7 +87,14 @@ def _plan(invoice: Invoice, now: datetime) -> None:
     ]
     invoice.collection_failures += 1
     invoice.first_failed_at = invoice.first_failed_at or now
-    decision = dunning.decide(failures) if failures else None
+    decision = None
+    if failures:
+        assert invoice.subscription is not None
+        decision = dunning.decide(
+            failures,
+            card_attempted_at=_card_attempts(account, invoice, failures[-1].payment_method_id),
+            policy=policy_of(invoice.subscription.product.dunning_policy),
+        )
     if decision is not None and decision.next is dunning.Next.RETRY:
         invoice.next_collection_at = decision.at
     else:

@@ -71,6 +71,7 @@ def invoice_state(account: Account, invoice: Invoice) -> InvoiceState:
 
 def subscription_state(account: Account, subscription: Subscription) -> SubscriptionState:
     """The whole state of a subscription or purchase."""
+    noticed = subscription.price_noticed_minor
     return SubscriptionState(
         subscription_id=subscription.id,
         user_id=account.user_id,
@@ -87,6 +88,8 @@ def subscription_state(account: Account, subscription: Subscription) -> Subscrip
         trial_ends_at=subscription.trial_ends_at,
         next_invoice_at=subscription.next_invoice_at,
         latest_invoice_id=subscription.latest_invoice_id,
+        upcoming_price=Money(noticed, subscription.currency) if noticed is not None else None,
+        upcoming_price_from=subscription.price.valid_from_at if noticed is not None else None,
         created_at=subscription.created_at,
         updated_at=subscription.updated_at,
     )

@@ -10,6 +10,7 @@ from billing_api.billing_service import discount_rules
 from billing_api.billing_service.domain import promo_codes
 from billing_api.billing_service.domain.pricing import LineInput, Quote
 from billing_api.billing_service.models import Account, Price, Product, PromoCode, TrialUse
+from billing_api.billing_service.prices import effective_minor
 from billing_api.billing_service.pricing_inputs import Sale, price, price_next
 from shared.errors import invalid, not_found, unavailable
 from shared.money import Money
@@ -50,8 +51,8 @@ class Offer:
         return Money(self.quote.amount_due_minor if self.quote else 0, self.price.currency)
 
 
-def find_price(product_id: UUID, price_id: UUID | None) -> tuple[Product, Price]:
-    """A product on sale and its price (the default one when none is named).
+def find_price(product_id: UUID, price_id: UUID | None, now: datetime) -> tuple[Product, Price]:
+    """A product on sale and its price (the default one when none is named) with the amount of ``now``.
 
     Raises ``catalog-catching-up`` (503) for what has not arrived yet, ``product-not-found`` when retired.
     """
@@ -71,6 +72,7 @@ def find_price(product_id: UUID, price_id: UUID | None) -> tuple[Product, Price]
         raise catching_up
     if not found.is_active:
         raise not_found("price")
+    found.amount_minor = effective_minor(found, now)
     return product, found
 
 

@@ -7,7 +7,9 @@ from datetime import datetime
 from uuid import UUID
 
 from billing_api.billing_service.database import atomic
+from billing_api.billing_service.dunning_plan import policy_of
 from billing_api.billing_service.models import Price, Product
+from billing_api.billing_service.prices import effective_minor
 from shared.queue.messages.catalog import PriceState, ProductState
 
 
@@ -19,6 +21,7 @@ class CatalogApplied:
 
 def apply_catalog_event(state: ProductState, *, sequence: int, now: datetime) -> CatalogApplied:
     """Stores the product whole. Running subscriptions keep the terms they were started with."""
+    policy_of(state.dunning_policy)  # one that makes no sense is refused here, not when a payment fails
     with atomic():
         Product.objects.bulk_create([_product(state, sequence=0)], ignore_conflicts=True)
         held = Product.objects.select_for_update(no_key=True).get(id=state.product_id)
@@ -26,7 +29,7 @@ def apply_catalog_event(state: ProductState, *, sequence: int, now: datetime) ->
             return CatalogApplied(held.id, False)
         _product(state, sequence).save(using="billing", force_update=True)
         for price in state.prices:
-            _store_price(state.product_id, price)
+            _store_price(state.product_id, price, now)
         # A price that is no longer listed is not for sale any more; subscriptions may still refer to it.
         listed = [price.price_id for price in state.prices]
         Price.objects.filter(product_id=state.product_id).exclude(id__in=listed).update(
@@ -48,17 +51,27 @@ def _product(state: ProductState, sequence: int) -> Product:
         trial_needs_method=state.trial_needs_method,
         refund_window_days=state.refund_window_days,
         rank=state.rank,
+        change_policy=state.change_policy,
+        dunning_policy=state.dunning_policy,
         status=state.status,
         updated_at=state.updated_at,
     )
 
 
-def _store_price(product_id: UUID, price: PriceState) -> None:
+def _store_price(product_id: UUID, price: PriceState, now: datetime) -> None:
+    """An amount whose date is ahead waits beside the one that holds until then."""
+    held = Price.objects.filter(id=price.price_id).first()
+    amount, upcoming = price.amount.amount, None
+    if held is not None and price.valid_from is not None and price.valid_from > now:
+        holds = effective_minor(held, now)
+        if amount != holds:
+            amount, upcoming = holds, amount
     Price.objects.update_or_create(
         id=price.price_id,
         defaults={
             "product_id": product_id,
-            "amount_minor": price.amount.amount,
+            "amount_minor": amount,
+            "next_amount_minor": upcoming,
             "currency": price.amount.currency,
             "interval_unit": price.interval_unit.value if price.interval_unit else None,
             "interval_count": price.interval_count,

@@ -154,7 +154,9 @@ def _settle_attempt(
         return
     attempt.state, attempt.settled_at = outcome, now
     attempt.decline = (
-        {**(payment.decline or {}), "payment_method_id": str(payment.payment_method_id)} if payment else None
+        {**(payment.decline or {}), "payment_method_id": str(payment.payment_method_id or "")}
+        if payment
+        else None
     )
     attempt.store("state", "settled_at", "decline")
 

@@ -57,7 +57,7 @@ def change_product(
         if account.status != "active":
             raise conflict("account-blocked", "The account is blocked.")
         refuse_while_open(subscription_id=subscription.id)
-        product, found = find_price(product_id, price_id)
+        product, found = find_price(product_id, price_id, now)
         waiting = changes.open_change(subscription)
         if waiting is not None and waiting.invoice_id is not None and not preview:
             return _again(subscription, waiting, found, now)

@@ -16,6 +16,7 @@ from billing_api.billing_service.domain.pricing import LineInput
 from billing_api.billing_service.invoicing import Terms, issue_invoice
 from billing_api.billing_service.models import Account, BillingRun, RunItem, Subscription
 from billing_api.billing_service.numbering import Documents
+from billing_api.billing_service.prices import take_new_price
 from billing_api.billing_service.pricing_inputs import Sale
 from billing_api.billing_service.reports import report
 from shared.errors import AppError, invalid, not_found
@@ -167,6 +168,7 @@ def _bill(
         if value.period != period:
             raise ValueError(f"period {period} is not the next one of {subscription.id}")
         is_first = subscription.periods_billed == 0
+        take_new_price(subscription, period.start)
         subscription_terms.take(subscription, value, now)
         total += _renew(account, subscription, period, is_first, documents, now)
     if due.periods and subscription.billing_failures:

@@ -32,5 +32,5 @@ def quote_price(
     """
     with atomic():
         account = Account.objects.filter(user_id=customer.user_id).first()
-        product, found = find_price(product_id, price_id)
+        product, found = find_price(product_id, price_id, now)
         return Quoted(decide_offer(account, customer, product, found, promo_code, now))

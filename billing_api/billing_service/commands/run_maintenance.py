@@ -8,21 +8,25 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from billing_api.billing_service import changes, events, locks, orders, settlement, subscription_terms, ticks
 from billing_api.billing_service.commands.start_subscription import INCOMPLETE_LIFE
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import dunning
 from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.dunning_plan import policy_of
 from billing_api.billing_service.models import (
     Account,
     Invoice,
     OutgoingOrder,
     PaymentCancellation,
     PendingChange,
+    Product,
     Subscription,
 )
+from billing_api.billing_service.prices import announced_minor
 from shared.period import day_in_zone
 
 BATCH: Final = 500
@@ -42,6 +46,7 @@ class MaintenanceDone:
     dunning_ended: int
     cancellations_redriven: int
     changes_lapsing: int
+    price_notices: int
     is_complete: bool
 
 
@@ -55,6 +60,7 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
         (_given_up(now), _give_up),
         (_stuck(now), _redrive),
         (_lapsing(now), _lapse),
+        (_priced_anew(), _notice),
     ]
     counts, is_complete = [], True
     for found, move_on in sweeps:
@@ -68,8 +74,10 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
     if is_complete:
         with atomic():
             ticks.complete("maintenance", now, now)
-    expiring, ended, reminders, overdue, given_up, redriven, lapsing = counts
-    return MaintenanceDone(expiring, ended, reminders, overdue, given_up, redriven, lapsing, is_complete)
+    expiring, ended, reminders, overdue, given_up, redriven, lapsing, notices = counts
+    return MaintenanceDone(
+        expiring, ended, reminders, overdue, given_up, redriven, lapsing, notices, is_complete
+    )
 
 
 def _pairs(found: QuerySet[Subscription] | QuerySet[Invoice]) -> Iterable[tuple[UUID, UUID]]:
@@ -158,7 +166,10 @@ def _mark_overdue(account: Account, invoice_id: UUID, now: datetime) -> int:
 
 
 def _given_up(now: datetime) -> Iterable[tuple[UUID, UUID]]:
-    latest = now - timedelta(days=dunning.DEFAULT_POLICY.cancel_day)
+    # The shortest of all products; each subscription is re-checked by its own product's.
+    policies = Product.objects.exclude(dunning_policy={}).values_list("dunning_policy", flat=True)
+    days = [policy_of(policy).cancel_day for policy in policies]
+    latest = now - timedelta(days=min([dunning.DEFAULT_POLICY.cancel_day, *days]))
     return _pairs(Subscription.objects.filter(status="past_due", past_due_at__lte=latest))
 
 
@@ -166,9 +177,34 @@ def _give_up(account: Account, subscription_id: UUID, now: datetime) -> int:
     subscription = Subscription.objects.get(id=subscription_id)
     if subscription.status != "past_due" or subscription.past_due_at is None:
         return 0
-    if now < dunning.cancels_at(subscription.past_due_at):
+    if now < dunning.cancels_at(subscription.past_due_at, policy_of(subscription.product.dunning_policy)):
         return 0
     settlement.end_subscription(account, subscription, rules.Action.CANCEL, "not paid", now, then="write_off")
+    return 1
+
+
+def _priced_anew() -> Iterable[tuple[UUID, UUID]]:
+    """Live subscriptions whose price the admin changed with a date, and whose users do not know it yet."""
+    announced = Coalesce("price__next_amount_minor", "price__amount_minor")
+    live = Subscription.objects.filter(
+        kind="recurring", status__in=("trialing", "active", "past_due", "paused")
+    )
+    unknown = Q(price_noticed_minor__isnull=True) | ~Q(price_noticed_minor=F("announced"))
+    return _pairs(
+        live.filter(price__valid_from_at__isnull=False)
+        .annotate(announced=announced)
+        .filter(unknown & ~Q(unit_minor=F("announced")))
+    )
+
+
+def _notice(account: Account, subscription_id: UUID, now: datetime) -> int:
+    subscription = Subscription.objects.select_related("price").get(id=subscription_id)
+    announced = announced_minor(subscription.price)
+    if announced is None or announced in (subscription.unit_minor, subscription.price_noticed_minor):
+        return 0
+    subscription.price_noticed_minor, subscription.price_noticed_at = announced, now
+    subscription.store("price_noticed_minor", "price_noticed_at")
+    events.tell_subscription("subscription.price_will_change", account, subscription, now)
     return 1
 
 

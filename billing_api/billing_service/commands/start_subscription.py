@@ -59,7 +59,7 @@ def start_subscription(
         account = hold_account(customer, now)
         if account.status != "active":
             raise conflict("account-blocked", "The account is blocked.")
-        product, found = find_price(product_id, price_id)
+        product, found = find_price(product_id, price_id, now)
         existing = _live(account, product)
         if existing is not None:
             return _resume(existing, found.id, promo_code)

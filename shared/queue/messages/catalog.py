@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.money import Money
 from shared.period import IntervalUnit
@@ -58,6 +58,11 @@ class ProductState(EventState):
     trial_needs_method: bool = True
     refund_window_days: int = 14
     rank: int = 0  # order in the list and of upgrades within the group
+    # When a dearer or cheaper product takes effect, and the dunning; empty: billing's defaults.
+    change_policy: dict[Literal["dearer", "cheaper"], Literal["now", "at_period_end"]] = Field(
+        default_factory=dict
+    )
+    dunning_policy: dict[str, Any] = Field(default_factory=dict)
     status: Literal["published", "retired"]
     updated_at: datetime
 

@@ -126,6 +126,7 @@ class SubscriptionState(EventState):
     TYPES: ClassVar[tuple[str, ...]] = (
         "subscription.created",
         "subscription.trial_will_end",
+        "subscription.price_will_change",
         "subscription.activated",
         "subscription.renewed",
         "subscription.past_due",
@@ -152,5 +153,7 @@ class SubscriptionState(EventState):
     trial_ends_at: datetime | None = None
     next_invoice_at: datetime | None = None
     latest_invoice_id: UUID | None = None
+    upcoming_price: Money | None = None  # from the first period that begins at its date or later
+    upcoming_price_from: datetime | None = None
     created_at: datetime
     updated_at: datetime

@@ -1,0 +1,89 @@
+"""Payments that do not fit: what each kind of money does, in one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.billing_api.commands.test_changing import close_answers, holds, shop, subscriber
+from tests.billing_api.commands.test_renewing import run
+
+
+def _open(world: Any) -> tuple[Any, Any, Any]:
+    from billing_api.billing_service.models import Invoice
+
+    anna, started = subscriber(world)
+    world.pass_time(days=31)
+    run(world)
+    return anna, started, Invoice.objects.get(kind="renewal")
+
+
+def _void(world: Any, invoice: Any) -> None:
+    from billing_api.billing_service.commands.void_invoice import void_invoice
+    from tests.billing_api.commands.test_staff import said
+
+    void_invoice(invoice.id, **said(world))
+    close_answers(world, "closed")
+
+
+def _write_off(world: Any, invoice: Any) -> None:
+    from billing_api.billing_service.commands.write_off import write_off
+    from tests.billing_api.commands.test_staff import said
+
+    write_off(invoice.id, **said(world))
+    close_answers(world, "closed")
+
+
+# what happens -> (status of the invoice, paid of it, the customer's spendable balance, reported)
+TABLE = {
+    "on time": ("paid", 49900, 0, False),
+    "the same event twice": ("paid", 49900, 0, False),
+    "an older event after the newer one": ("paid", 49900, 0, False),
+    "the failure after the success": ("paid", 49900, 0, False),
+    "late, the invoice still open": ("paid", 49900, 0, False),
+    "a second payment": ("paid", 49900, 49900, True),
+    "more than is due": ("paid", 49900, 100, True),
+    "less than is due": ("open", 49800, 0, False),
+    "a void invoice": ("void", 0, 49900, True),
+    "an uncollectible invoice": ("uncollectible", 0, 49900, True),
+    "another currency": ("open", 0, 0, True),
+    "an unknown invoice": ("open", 0, 49900, True),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_odd_money_has_a_defined_outcome(world, case: str) -> None:
+    from billing_api.billing_service.models import ReviewItem
+    from shared.ids import new_id
+
+    shop(world)
+    anna, _, invoice = _open(world)
+    if case == "a void invoice":
+        _void(world, invoice)
+    if case == "an uncollectible invoice":
+        _write_off(world, invoice)
+    state = world.payment(
+        new_id() if case == "an unknown invoice" else invoice.id,
+        anna.user_id,
+        amount={"more than is due": 50000, "less than is due": 49800}.get(case, 49900),
+        currency="USD" if case == "another currency" else "RUB",
+        late=case.startswith("late") or case.endswith("invoice"),
+    )
+    world.hear(state, 5)
+    if case == "the same event twice":
+        world.hear(state, 5)
+    elif case == "an older event after the newer one":
+        world.hear(world.payment(invoice.id, anna.user_id, "processing", amount=49900,
+                                 payment_id=state.payment_id), 4)  # fmt: skip
+    elif case == "the failure after the success":
+        world.hear(world.payment(invoice.id, anna.user_id, "failed", amount=49900, decline="soft",
+                                 payment_id=state.payment_id), 3)  # fmt: skip
+    elif case == "a second payment":
+        world.hear(world.payment(invoice.id, anna.user_id, amount=49900))
+    invoice.refresh_from_db(using="billing")
+    status, paid, available, reported = TABLE[case]
+    assert (invoice.status, invoice.paid_minor) == (status, paid)
+    assert world.available(anna) == available
+    assert ReviewItem.objects.filter(kind="money_without_invoice").exists() is reported
+    holds()

@@ -1,4 +1,4 @@
-"""The rest of the provider's family: subscriptions, orders, receipts, payouts, tokens, the cabinet's settings."""
+"""The rest of the family: subscriptions, orders, receipts, payouts, tokens, the cabinet's settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from cloudpayments import CloudPayments, CloudPaymentsError
-from cloudpayments.enums import Interval
 from cloudpayments.models import Amount, Receipt, ReceiptItem
 
 from tests.pay_api.sandbox.conftest import (
@@ -291,7 +290,3 @@ async def test_apple_pay_session(sandbox: Sandbox) -> None:
     assert {"epochTimestamp", "merchantSessionIdentifier", "signature"} <= set(session["Model"])
     refused = await sandbox.call("applepay/startsession", ValidationUrl="ftp://apple.test")
     assert refused["Success"] is False
-
-
-def test_intervals_are_those_of_the_client() -> None:
-    assert {Interval.DAY, Interval.WEEK, Interval.MONTH} == {"Day", "Week", "Month"}

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, IPvAnyAddress
 
+from pay_api.api import examples
 from pay_api.links import Links, Purpose
 from pay_api.models import Payment, PaymentMethod, Refund
 from pay_api.pay_service.transitions import decline_of
@@ -46,6 +47,10 @@ def _plain(value: str) -> str:
 PositiveMoney = Annotated[Money, AfterValidator(_positive)]
 WebAddress = Annotated[str, Field(max_length=2000), AfterValidator(_web_address)]
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_plain)]
+
+
+def _strict(shown: list[dict[str, Any]]) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": list(shown)})
 
 
 class _Body(BaseModel):
@@ -105,6 +110,8 @@ class ReceiptBody(_Body):
 class StartPaymentBody(_Body):
     """``capture``: ``manual`` only holds the money until ``POST …/capture``."""
 
+    model_config = _strict(examples.START)
+
     payment_id: UUID
     invoice_id: UUID
     user_id: UUID
@@ -122,23 +129,31 @@ class StartPaymentBody(_Body):
 
 
 class CancelBody(_Body):
+    model_config = _strict(examples.CANCEL)
+
     cancellation_id: UUID
     amount: PositiveMoney | None = None
     reason: Reason
 
 
 class RefundBody(_Body):
+    model_config = _strict(examples.REFUND)
+
     refund_order_id: UUID
     amount: PositiveMoney
     reason: Reason
 
 
 class CaptureBody(_Body):
+    model_config = _strict(examples.CAPTURE)
+
     amount: PositiveMoney | None = None
 
 
 class AttemptBody(_Body):
     """A card entered in the checkout page, encrypted there."""
+
+    model_config = _strict(examples.ATTEMPT)
 
     card_cryptogram: str = Field(min_length=1, max_length=8192, repr=False)
     cardholder_name: Annotated[str, Field(max_length=100), AfterValidator(_plain)] | None = None
@@ -147,6 +162,8 @@ class AttemptBody(_Body):
 
 class AddMethodBody(_Body):
     """A card to save without a purchase; ``payment_id`` is the id of the 1.00 RUB check."""
+
+    model_config = _strict(examples.ADD_METHOD)
 
     payment_id: UUID
     card_cryptogram: str = Field(min_length=1, max_length=8192, repr=False)
@@ -157,6 +174,8 @@ class AddMethodBody(_Body):
 
 class TransferConfirmationBody(_Body):
     """``actor`` is the person of staff who saw the money; less than the payment's amount is a part."""
+
+    model_config = _strict(examples.CONFIRMATION)
 
     confirmation_id: UUID
     amount: PositiveMoney
@@ -226,6 +245,8 @@ class PublicPaymentView(BaseModel):
 
 class PaymentView(PublicPaymentView):
     """A payment as services see it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": list(examples.PAYMENT)})
 
     user_id: UUID
 

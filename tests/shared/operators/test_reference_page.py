@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 
@@ -80,13 +81,14 @@ def test_answers_carry_safe_headers(origin: str) -> None:
     assert headers["referrer-policy"] == "no-referrer"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("prefix", ["", "/user-api"])
 def test_a_browser_without_the_internet_shows_it_and_tries_a_call(origin: str, prefix: str) -> None:
     complaints: list[str] = []
     asked: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
+            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
             args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
         )
         page = browser.new_page()

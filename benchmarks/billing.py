@@ -1,0 +1,191 @@
+"""BillingService's figures, each a ratio in one run: ``python -m benchmarks.billing [--quick] [part ...]``.
+
+Parts: pricing, routes, posting, promo-codes, statement. Medians of three interleaved rounds. Prints a table,
+then the same as JSON. ``bound`` is the least a ratio may be; the exit code is 1 when one is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from benchmarks import billing_postings as postings
+from benchmarks import billing_reads as reads
+from benchmarks import billing_world
+from tests import servers
+
+ROUNDS = 3
+CLIENTS = 50
+
+
+@dataclass(frozen=True)
+class Figure:
+    """``ratio`` is ours to ``against`` (rates); ``bound`` the least it may be."""
+
+    name: str
+    value: float
+    unit: str
+    against: str
+    ratio: float
+    bound: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.bound is None or self.ratio >= self.bound
+
+
+def interleaved(*works: Callable[[], float]) -> list[float]:
+    """Median seconds of each work, run in turn three times; the first turn's warm-up is thrown away."""
+    for work in works:
+        work()
+    taken: list[list[float]] = [[] for _ in works]
+    for _ in range(ROUNDS):
+        for seconds, work in zip(taken, works, strict=True):
+            seconds.append(work())
+    return [statistics.median(seconds) for seconds in taken]
+
+
+def pricing(count: int) -> list[Figure]:
+    from billing_api.billing_service.domain.discounts.base import Discount, Source
+    from billing_api.billing_service.domain.pricing import LineInput, price_quote
+    from billing_api.billing_service.explanation_texts import explanation
+    from shared.money import percent_of, vat_included
+
+    line = LineInput("1", "product", 49_900, price_id="price")
+    code = Discount("code", "percentage", Source.PROMO_CODE, 1_000, "RUB", billing_world.NOW)
+    day = date(2026, 3, 15)
+
+    def ours() -> float:
+        started = time.perf_counter()
+        for _ in range(count):
+            quote = price_quote([line], currency="RUB", now=billing_world.NOW, day=day, discounts=[code])
+            for one in quote.lines:
+                explanation([step.as_json() for step in one.steps], "RUB")
+        return time.perf_counter() - started
+
+    def bare() -> float:
+        started = time.perf_counter()
+        for _ in range(count):
+            net = 49_900 - percent_of(49_900, 1_000)
+            vat_included(net, 2_200)
+        return time.perf_counter() - started
+
+    mine, rival = interleaved(ours, bare)
+    return [
+        Figure("price and explain an invoice", 1e6 * mine / count, "µs", "the two sums alone", rival / mine)
+    ]
+
+
+def promo_codes(world: Any, count: int) -> list[Figure]:
+    from django.db import connections
+
+    turn = [0]
+
+    def buy_all(code: str | None) -> float:
+        turn[0] += 1
+        if code is not None:
+            code = f"{code}{turn[0]}"
+            world.promo_code(code, redemption_limit=10**6)
+        buyers = [world.customer() for _ in range(count)]
+        barrier, errors = threading.Barrier(CLIENTS + 1), []
+
+        def client(number: int) -> None:
+            barrier.wait()
+            try:
+                for buyer in buyers[number::CLIENTS]:
+                    world.buy(buyer, promo_code=code)
+            except Exception as error:
+                errors.append(error)
+            finally:
+                connections.close_all()
+
+        threads = [threading.Thread(target=client, args=(number,)) for number in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        barrier.wait()
+        started = time.perf_counter()
+        for thread in threads:
+            thread.join()
+        assert not errors, errors[0]
+        return time.perf_counter() - started
+
+    mine, rival = interleaved(lambda: buy_all("CODE"), lambda: buy_all(None))
+    name = f"redemptions of one promo code, {CLIENTS} clients"
+    return [Figure(name, count / mine, "/s", "purchases without a code", rival / mine)]
+
+
+def statement(urls: servers.DatabaseUrls, movements: int) -> list[Figure]:
+    user = billing_world.long_account(urls, movements)
+    of_json, of_csv, bare = interleaved(
+        lambda: reads.seconds_of_stream("json", user),
+        lambda: reads.seconds_of_stream("csv", user),
+        lambda: reads.seconds_of_bare_sql(user),
+    )
+    peak = max(reads.peak_of_stream(kind, user) for kind in ("json", "csv"))
+    told = f"statement of {movements:,} movements"
+    return [
+        Figure(f"{told}, JSON", of_json, "s", "its bare SQL", bare / of_json),
+        Figure(f"{told}, CSV", of_csv, "s", "its bare SQL", bare / of_csv),
+        Figure(f"{told}, peak memory", peak, "MB", "25 MB", 25 / peak, 1.0),
+    ]
+
+
+def posting(urls: servers.DatabaseUrls, count: int) -> list[Figure]:
+    users, others = postings.open_accounts(50), postings.open_accounts(50)
+    raw, hordak = postings.RawWriter(urls, others), postings.Hordak.start()
+    works = [lambda: postings.by_command(users, count), lambda: raw.run(count)]
+    if hordak is not None:
+        works.append(lambda: hordak.run(count))
+    mine, bare, *rival = interleaved(*works)
+    name = "two-legged posting through the public command"
+    found = [Figure(name, count / mine, "/s", "one raw statement of the same rows", bare / mine, 0.55)]
+    if hordak is not None:
+        hordak.stop()
+        found.append(Figure(name, count / mine, "/s", "django-hordak transfer_to", rival[0] / mine, 3.0))
+    return found
+
+
+def routes(world: Any, count: int) -> list[Figure]:
+    started = world.buy(world.customer())
+    ours = reads.route(f"/internal/v1/invoices/{started.invoice_id}")
+    bare = reads.route("/bare")
+    mine, rival = interleaved(lambda: ours(count), lambda: bare(count))
+    return [Figure("reading one invoice", count / mine, "/s", "a bare DRF route", rival / mine, 0.5)]
+
+
+def main() -> int:
+    scale = 10 if "--quick" in sys.argv else 1
+    run = servers.open_run()
+    try:
+        urls = billing_world.prepare()
+        from django.conf import settings
+
+        settings.ROOT_URLCONF = "benchmarks.billing_urls"
+        world = billing_world.catalogue()
+        parts: dict[str, Callable[[], list[Figure]]] = {
+            "pricing": lambda: pricing(5_000 // scale),
+            "routes": lambda: routes(world, 1_000 // scale),
+            "posting": lambda: posting(urls, 1_000 // scale),
+            "promo-codes": lambda: promo_codes(world, 500 // scale),
+            "statement": lambda: statement(urls, 100_000 // scale),
+        }
+        asked = [name for name in parts if name in sys.argv] or list(parts)
+        figures = [figure for name in asked for figure in parts[name]()]
+    finally:
+        servers.close_run(run)
+    for one in figures:
+        bound = f"bound {one.bound}: {'holds' if one.holds else 'MISSED'}" if one.bound else ""
+        print(f"{one.name:<52} {one.value:10.2f} {one.unit:<3} {one.ratio:7.3f} of {one.against:<36} {bound}")
+    print(json.dumps([asdict(one) | {"holds": one.holds} for one in figures], ensure_ascii=False))
+    return 0 if all(one.holds for one in figures) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

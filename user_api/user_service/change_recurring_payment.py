@@ -35,11 +35,12 @@ async def change_recurring_payment(
         if row not in held or row.status != "active":
             raise conflict("recurring-payment-not-active", "Only an active recurring payment can be changed.")
         row.payment_method_id = payment_method_id
-    await _retry_open_invoices(commerce, row)
+    await retry_open_invoices(commerce, row)
     return row
 
 
-async def _retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> None:
+async def retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> None:
+    """Collects what is open of the consent's subscription now; what cannot begin is left to the next run."""
     try:
         customer = await load_customer(commerce.sessions, consent.user_id)
         for invoice in await commerce.billing_api.open_invoices(consent.user_id):

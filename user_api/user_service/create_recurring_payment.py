@@ -7,6 +7,7 @@ from uuid import UUID
 from shared.errors import conflict, not_found
 from shared.queue.messages.invoices import SubscriptionStatus
 from user_api.user_service import consents
+from user_api.user_service.change_recurring_payment import retry_open_invoices
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import RecurringPayment
 from user_api.user_service.consents import Consent
@@ -18,7 +19,7 @@ _OVER = (SubscriptionStatus.CANCELLED, SubscriptionStatus.EXPIRED)
 async def create_recurring_payment(
     commerce: Commerce, user_id: UUID, subscription_id: UUID, payment_method_id: UUID, consent: Consent
 ) -> RecurringPayment:
-    """The consent is active at once; an earlier one of the subscription is replaced.
+    """The consent is active at once, replaces an earlier one, and collects what is open already.
 
     Raises ``subscription-not-found``, ``subscription-over`` (409), ``subscription-is-one-time`` (409),
     ``payment-method-not-found``.
@@ -45,4 +46,6 @@ async def create_recurring_payment(
         )
         await session.flush()
         await consents.activate(session, row, payment_method_id, now)
+    if subscription.status is not SubscriptionStatus.INCOMPLETE:  # a purchase is the user's own to pay
+        await retry_open_invoices(commerce, row)
     return row

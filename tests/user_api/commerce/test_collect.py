@@ -131,7 +131,9 @@ async def test_no_consent_no_charge(
     }
     again = await anna.post("/v1/me/recurring-payments", given)
     assert (again.status_code, again.json()["status"]) == (201, "active")
-    assert (await collector.collect(subscribed, renewal, uuid4())).status_code == 202
+    # The new consent has collected it already; the run finds that and makes no second payment.
+    refused = await collector.collect(subscribed, renewal, uuid4())
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/payment-in-progress")
 
 
 async def test_revoking_closes_what_is_queued_and_spares_what_is_charged(
@@ -199,6 +201,25 @@ async def test_another_card_tries_the_open_invoice_at_once(
     await anna.delete(path)
     refused = await anna.patch(path, {"payment_method_id": str(new_method)})
     assert refused.json()["type"] == "/problems/recurring-payment-not-active"
+
+
+async def test_a_new_consent_collects_what_is_open_at_once(
+    anna: Person, subscribed: Any, billing: FakeBillingApi, pay: FakePayApi
+) -> None:
+    (consent,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    await anna.delete(f"/v1/me/recurring-payments/{consent['id']}")
+    subscription_id = UUID(consent["subscription_id"])
+    renewal = billing.open_invoice(subscription_id, 49900, "renewal")
+    change = billing.open_invoice(subscription_id, 30000, "change")
+    given = {
+        "subscription_id": str(subscription_id),
+        "payment_method_id": consent["payment_method_id"],
+        "consent": {"text_version": "2026-02", "accepted": True},
+    }
+    assert (await anna.post("/v1/me/recurring-payments", given)).status_code == 201
+    (collected,) = pay.of_invoice(UUID(renewal["id"]))
+    assert (collected["status"], collected["initiator"]) == ("created", "merchant")
+    assert pay.of_invoice(UUID(change["id"])) == []  # a change of product is the user's own to pay
 
 
 async def test_refunds_and_cancellations_by_order(

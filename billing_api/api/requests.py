@@ -15,13 +15,20 @@ _MAX_SEQUENCE = 2**53
 
 
 def read(form: type[Form], data: Any, place: str = "body") -> dict[str, Any]:
-    """The checked values. Raises AppError ``invalid-request`` (422) naming the fields, never values."""
+    """The checked values. Raises AppError ``invalid-request`` (422) naming the fields, never values.
+
+    A field of the body that nobody reads is refused: it is a mistake of the caller's, or worse.
+    """
     filled = form(data=data)
-    if filled.is_valid():
+    unknown: list[str] = []
+    if place == "body" and isinstance(data, dict):
+        unknown = [str(name)[:64] for name in data if name not in filled.fields]
+    if filled.is_valid() and not unknown:
         return dict(filled.validated_data)
     from billing_api.api.problems import flatten
 
     fields = [{"field": field, "message": message} for field, message in flatten(place, filled.errors)]
+    fields += [{"field": f"{place}.{name}", "message": "This field is not known."} for name in unknown]
     words = "Some fields are not as they should be."
     raise AppError("invalid-request", Kind.INVALID, words, extra={"errors": fields})
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
 
+from tests import servers
 from tests.servers import DatabaseUrls
 
 MIGRATE = ["python", "-m", "billing_api.manage", "migrate", "--skip-checks"]
 
 
-@pytest.fixture(scope="session")
-def billing_database(create_database: Callable[..., DatabaseUrls]) -> DatabaseUrls:
-    """The worker's migrated billing database; Django of this process works in it as ``billing_api``."""
-    urls = create_database("billing", migrate=MIGRATE)
+@cache
+def set_up_billing() -> DatabaseUrls:
+    """Once a process, whoever asks first: Django is set up on one database for good."""
+    urls = servers.create_database("billing", migrate=MIGRATE)
     os.environ |= {"APP_ENV": "test", "DATABASE_URL": urls.service}
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "billing_api.config.settings")
     import django
@@ -26,6 +28,12 @@ def billing_database(create_database: Callable[..., DatabaseUrls]) -> DatabaseUr
     if not apps.ready:
         django.setup()
     return urls
+
+
+@pytest.fixture(scope="session")
+def billing_database() -> DatabaseUrls:
+    """The worker's migrated billing database; Django of this process works in it as ``billing_api``."""
+    return set_up_billing()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from pay_api.providers.base import EventKind, NotificationMalformed, SignatureIn
 from shared import logs
 from shared.asgi import problem_responses
 from shared.errors import AppError, Kind, not_found, unauthenticated
+from shared.failpoints import failpoint
 
 router = APIRouter(tags=["webhooks"])
 log = logs.logger(__name__)
@@ -57,8 +58,10 @@ async def receive(
         return _answer(connector.answer_check(await answer_check(edge.ctx, provider, event)))
     stored = await store_event(edge.ctx, provider, event)
     if stored is not None:
+        failpoint("pay.webhook.after_inbox_before_apply")
         try:
             await apply_stored_event(edge.ctx, stored)
+            failpoint("pay.webhook.after_apply_before_reply")
         except Exception as error:  # it is stored: the worker applies it, the provider need not repeat it
             log.error("webhook-not-applied", webhook_id=str(stored), exc_info=error)
     return _answer(connector.answer_received())

@@ -42,6 +42,7 @@ from pay_api.providers.base import (
 )
 from shared import logs
 from shared.errors import AppError
+from shared.failpoints import failpoint
 from shared.queue.messages.payments import PaymentStatus
 
 ACTOR: Final = "reconciler"
@@ -87,6 +88,7 @@ async def reconcile_attempt(ctx: Context, attempt_id: UUID) -> None:
     if isinstance(found, NotFound):
         span = register_span(attempt.first_sent_at, ctx.clock.now())
         listed = await provider.is_listed(attempt.id, *span)
+    failpoint("reconciler.after_query_before_commit")
     QUERIES.labels(type(found).__name__.lower()).inc()
     charge = await _write(ctx, attempt, found, listed)
     if charge is not None:

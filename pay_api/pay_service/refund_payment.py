@@ -18,6 +18,7 @@ from pay_api.pay_service.start_payment import payment_in_progress
 from pay_api.providers.base import Done, NotExecuted, OperationOutcome, Refused, Unknown
 from shared import logs
 from shared.errors import conflict, invalid, not_found
+from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.money import Money
 from shared.queue.messages.payments import PaymentStatus
@@ -128,6 +129,7 @@ async def send_refund(ctx: Context, refund: Refund) -> OperationOutcome:
 async def complete_refund(ctx: Context, refund: Refund, actor: str) -> None:
     """Phases two and three."""
     outcome = await send_refund(ctx, refund)
+    failpoint("refund.after_call_before_commit")
     async with ctx.sessions.begin() as session:
         payment = await repository.lock_payment(session, refund.payment_id)
         stored = await session.get(Refund, refund.id, populate_existing=True, with_for_update=True)

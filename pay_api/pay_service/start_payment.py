@@ -20,6 +20,7 @@ from pay_api.providers.base import Charge, ChargeOutcome, MethodKind, Provider, 
 from pay_api.providers.registry import DEFAULT
 from pay_api.vault import Payer
 from shared.errors import AppError, conflict, invalid, unavailable
+from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.money import Money
 from shared.queue.messages.payments import PaymentStatus
@@ -64,10 +65,14 @@ async def start_payment(ctx: Context, command: StartPayment) -> UUID:
     _check(ctx, command)
     async with ctx.sessions.begin() as session:  # phase one: what is about to be sent
         charge = await _write_intent(ctx, session, command)
+        failpoint("pay.create.before_txA_commit")
+    failpoint("pay.create.after_txA_commit")
     if charge is None:
         return command.payment_id
     outcome = await ctx.providers[command.provider].charge(charge)  # phase two: no transaction is open
+    failpoint("pay.charge.after_response_before_txB")
     await write_verdict(ctx, command.payment_id, charge.attempt_id, outcome)  # phase three
+    failpoint("pay.charge.after_txB_before_reply")
     return command.payment_id
 
 
@@ -281,3 +286,4 @@ async def write_verdict(
         assert payment is not None
         assert attempt is not None
         await settle(ctx, session, payment, attempt, outcome, actor=actor, now=ctx.clock.now())
+        failpoint("pay.charge.in_txB")

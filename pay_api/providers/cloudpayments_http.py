@@ -16,7 +16,7 @@ from prometheus_client import Counter
 
 from pay_api import timeouts
 from pay_api.providers.base import NotExecuted, Unknown
-from shared import logs
+from shared import failpoints, logs
 
 TRIES: Final = 3  # only of what was certainly not executed
 _PAUSE_SECONDS: Final = 0.2
@@ -31,6 +31,18 @@ class Answered:
     """A JSON object with HTTP 200; numbers with a point are Decimal."""
 
     body: dict[str, Any]
+
+
+def _watched() -> dict[str, Any]:
+    """Lets a test end the process when a request has left and no answer has come."""
+    if not failpoints.configured():
+        return {}
+
+    async def trace(event: str, _: Any) -> None:
+        if event.endswith("send_request_body.complete"):
+            failpoints.failpoint("pay.charge.after_bytes_sent")
+
+    return {"trace": trace}
 
 
 class Transport:
@@ -82,7 +94,9 @@ class Transport:
         self, method: str, path: str, content: bytes, headers: dict[str, str]
     ) -> Answered | NotExecuted | Unknown:
         try:
-            response = await self._http.request(method, path, content=content, headers=headers)
+            response = await self._http.request(
+                method, path, content=content, headers=headers, extensions=_watched()
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotExecuted(type(error).__name__)  # no byte of the request had left us
         except httpx.HTTPError as error:

@@ -7,10 +7,13 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+from prometheus_client import Gauge
+
 from billing_api.settings import AUDIENCE, BillingSettings, settings
 from shared import logs, tracing
 from shared.clock import Clock
 from shared.health import Health
+from shared.measures import Measure, Measures
 from shared.queue import topology
 from shared.queue.consumer import Consumer
 from shared.queue.relay import run_relay
@@ -18,6 +21,35 @@ from shared.worker import Loop, run_worker
 
 # Threads that work in the database, each with a connection of its own.
 THREADS: Final = 8
+
+
+MEASURES: Final = (
+    Measure(
+        Gauge("billing_runs", "Billing runs that are not finished", ["status"]),
+        "SELECT 'running', count(*) FROM billing_run WHERE status = 'running'",
+    ),
+    Measure(
+        Gauge("billing_run_errors", "Subscriptions the newest finished run could not invoice"),
+        """
+        SELECT coalesce((SELECT errors FROM billing_run WHERE status = 'finished'
+            ORDER BY started_at DESC LIMIT 1), 0)
+        """,
+    ),
+    Measure(
+        Gauge("collection_attempts_live", "Collection attempts without an outcome", ["state"]),
+        """
+        SELECT state, count(*) FROM collection_attempt
+        WHERE state NOT IN ('succeeded', 'failed', 'refused', 'withdrawn') GROUP BY state
+        """,
+    ),
+    Measure(
+        Gauge("billing_orders_open", "Orders to UserAPI that are not done", ["kind", "state"]),
+        """
+        SELECT kind, state, count(*) FROM outgoing_order
+        WHERE state IN ('pending', 'sent') GROUP BY kind, state
+        """,
+    ),
+)
 
 
 def _consumers(own: BillingSettings, clock: Clock) -> dict[str, Loop]:
@@ -81,6 +113,9 @@ async def main() -> None:
     loops: dict[str, Any] = {
         **_consumers(own, clock),
         "relay": _relay(own),
+        "measures": Measures(
+            AUDIENCE, own.database_url.get_secret_value(), own.amqp_url.get_secret_value(), MEASURES
+        ).run,
         "orders": Sender(UserApi(calls), clock).run,
     }
     try:

@@ -9,6 +9,7 @@ from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import Gauge
 
 from pay_api import repository
 from pay_api.health import database_health
@@ -22,11 +23,20 @@ from pay_api.settings import Settings
 from pay_api.watch import ANY, Watch, wait
 from shared import asgi, correlation, logs, tracing
 from shared.ids import new_id
+from shared.measures import Measure, Measures
 from shared.queue.relay import run_relay
 
 CHARGERS: Final = 2  # side by side; each has one call at the provider at a time
 _PAUSE_SECONDS: Final = 1.0
 _WEBHOOK_BATCH: Final = 50
+OPEN: Final = Measure(
+    Gauge("payments_open", "Payments that are not over; needs_review waits for people", ["status"]),
+    """
+    SELECT status, count(*) FROM payment
+    WHERE status IN ('created', 'processing', 'action_required', 'authorized', 'unknown', 'needs_review')
+    GROUP BY status
+    """,
+)
 
 log = logs.logger(__name__)
 
@@ -97,6 +107,10 @@ async def run(settings: Settings, stop: asyncio.Event, ctx: Context | None = Non
             group.create_task(_repeat(stop, "reconcile", lambda: _reconcile(context), watch))
             daily = DailyComparison()
             group.create_task(_repeat(stop, "compare", lambda: daily.run_if_due(context), watch))
+            measures = Measures(
+                "pay-api", settings.asyncpg_dsn, settings.amqp_url.get_secret_value(), (OPEN,)
+            )
+            group.create_task(measures.run(stop))
             group.create_task(
                 run_relay(
                     settings.asyncpg_dsn,

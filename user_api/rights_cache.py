@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from prometheus_client import Counter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import select, text
@@ -36,6 +37,7 @@ DATABASE_SECONDS: Final = 2.0
 STORABLE_SECONDS: Final = 5.0  # older than that, what was loaded is used and not stored
 RETRY_SECONDS: Final = 0.25
 MOST_UNPACKED: Final = 20_000
+LOOKUPS: Final = Counter("access_cache_lookups_total", "Users' rights looked up in the cache", ["outcome"])
 
 log = logs.logger(__name__)
 
@@ -149,6 +151,8 @@ class RightsCache:
         missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in found]
         if catalog_version is None and not missing:
             missing = [user_ids[0]]  # a load brings the catalogue's version along
+        LOOKUPS.labels("hit").inc(len(user_ids) - len(missing))
+        LOOKUPS.labels("miss").inc(len(missing))
         loads = await asyncio.gather(*(self._load_once(user_id) for user_id in missing))
         for user_id, (loaded, version) in zip(missing, loads, strict=True):
             found[user_id] = loaded

@@ -8,6 +8,7 @@ from typing import Final
 
 from shared import logs, tracing
 from shared.health import Health
+from shared.measures import Measures
 from shared.queue import broker
 from shared.queue.consumer import Consumer
 from shared.queue.relay import run_relay
@@ -42,6 +43,7 @@ def make_loops(resources: Resources) -> dict[str, Loop]:
         for queue, handle in handlers.items()
     }
     loops["relay"] = partial(run_relay, database_url, amqp_url, "user-api", ["users"])
+    loops["measures"] = Measures("user-api", database_url, amqp_url).run
     loops["tidy-up"] = partial(tidy_up, resources)
     return loops
 

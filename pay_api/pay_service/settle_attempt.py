@@ -45,7 +45,7 @@ MISMATCH: Final = "mismatch: "
 # The provider gives a hold back after this time; our clock does not wait to be told.
 HOLD_LIFETIME: Final = timedelta(days=7)
 _ENDED: Final = frozenset({AttemptStatus.DECLINED, AttemptStatus.CLOSED})
-SETTLED: Final = Counter("payments_settled_total", "Steps of payments", ["status", "late"])
+SETTLED: Final = Counter("payments_settled_total", "Steps of payments", ["status", "late", "decline_class"])
 ALARMS: Final = Counter("payment_observations_contradicted_total", "Observations against what is known")
 
 log = logs.logger(__name__)
@@ -134,7 +134,7 @@ async def settle(
         now=now,
         transaction_id=attempt.transaction_id,
     )
-    SETTLED.labels(decision.to, str(decision.late).lower()).inc()
+    SETTLED.labels(decision.to, str(decision.late).lower(), payment.decline_class or "").inc()
     log.info("payment-moved", payment_id=str(payment.id), status=decision.to, actor=actor)
     return True
 

@@ -104,6 +104,20 @@ async def missing_queues(connection: AbstractConnection, exchanges: list[str]) -
     return await Presence(connection, exchanges).missing()
 
 
+async def depths(connection: AbstractConnection, names: list[str]) -> dict[str, int]:
+    """Messages ready in queues, by passive declarations; queues that do not exist are left out."""
+    found = {}
+    for name in names:
+        channel = await connection.channel()
+        try:
+            declared = await channel.declare_queue(name, passive=True)
+        except ChannelClosed:
+            continue
+        found[name] = declared.declaration_result.message_count or 0
+        await channel.close()
+    return found
+
+
 class Publisher:
     """Publishes with confirms; an unroutable message is an error, not a success."""
 

@@ -30,6 +30,7 @@ class Story:
     bus: DataBus
     transcript: Transcript
     premium: dict[str, Any]
+    family: dict[str, Any]
     film: dict[str, Any]
 
     @property
@@ -63,7 +64,8 @@ async def open_catalog(stack: Stack, bus: DataBus, transcript: Transcript, guest
     transcript.say(f"and {len(films)} films for sale, such as {films[0]['title']!r}")
     transcript.check("three subscription products", len(subscriptions) == 3, len(subscriptions))
     premium = next(product for product in subscriptions if product["slug"] == "premium")
-    return Story(stack, bus, transcript, premium, films[0])
+    family = next(product for product in subscriptions if product["slug"] == "family")
+    return Story(stack, bus, transcript, premium, family, films[0])
 
 
 async def sign_in(story: Story, customer: Customer) -> None:
@@ -190,6 +192,30 @@ async def declined_then_other_card(story: Story, customer: Customer) -> None:
     await confirm_and_see_access(story, customer, bought | {"payment": paid["payment"]})
     again = await customer.call("POST", path, {"payment": await customer.card(CARD_OTHER)}, expect=409)
     transcript.check("paying it again is refused", again["type"].startswith("/problems/"), again)
+
+
+async def upgrade(story: Story, customer: Customer, bought: dict[str, Any]) -> None:
+    """From Premium to Family: the preview is the charge, to the kopeck, and rights move at once."""
+    transcript, bus = story.transcript, story.bus
+    transcript.step(f"{customer.name} changes Premium for Family")
+    subscription_id = bought["subscription"]["id"]
+    path = f"/user-api/v1/me/subscriptions/{subscription_id}/change-product"
+    price = next(p for p in story.family["prices"] if p["interval_unit"] == "month")
+    body: dict[str, Any] = {"product_id": story.family["id"], "price_id": price["id"]}
+    seen = await customer.call("POST", path, body | {"preview": True}, note="preview")
+    due = seen["quote"]["amount_due"]
+    for line in seen["quote"]["lines"]:
+        transcript.say(f"{line['description'][customer.locale]:<40} {money(line['net']):>14}")
+    body |= {"expected_amount": due, "payment": await customer.card(CARD_OTHER)}
+    changed = await customer.call("POST", path, body, note="change")
+    invoice_id = changed["invoice"]["id"]
+    transcript.check("the preview is the charge", changed["payment"]["amount"] == due, changed["payment"])
+    await customer.events_until_final(changed["payment"])
+    moved = await bus.expect("subscription.changed", lambda d: d["subscription_id"] == subscription_id)
+    transcript.check("the product moved", moved["data"]["product_id"] == story.family["id"])
+    await bus.expect("invoice.paid", lambda d: d["invoice_id"] == invoice_id)
+    gained = next(grant for grant in story.family["grants"] if grant not in story.premium["grants"])
+    await access_is(story, customer, gained, True)
 
 
 async def buy_film(story: Story, customer: Customer) -> None:

@@ -42,6 +42,7 @@ async def tell(stack: Stack, transcript: Transcript) -> None:
             await chapters.confirm_and_see_access(story, alice, bought)
             boris_bought = await chapters.three_d_secure(story, boris)
             await chapters.buy_film(story, boris)
+            await chapters.upgrade(story, boris, boris_bought)
             await chapters.declined_then_other_card(story, clara)
             await chapters.statement(story, alice, "before the renewal")
             await _travel(stack, transcript, 31)

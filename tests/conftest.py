@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 import pytest
 
 from deploy.local.stack import LocalStack
 from deploy.progress import Progress, ServiceFailed
 from deploy.stack import wait_for_catalogue
-from tests import servers
+from shared.queue import outbox
+from tests import asyncapi_schemas, servers
 from tests.servers import Broker, DatabaseUrls, PostgresServer
 
 _RUN = pytest.StashKey[Path]()
@@ -93,5 +97,36 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSta
         except ServiceFailed as failure:
             pytest.fail(f"{failure.name} failed: {failure.what}\n{failure.log}", pytrace=False)
         yield stack
+        for url in stack.urls()["databases"].values():  # type: ignore[attr-defined]
+            for event in _written_events(url):
+                asyncapi_schemas.check(event)
     finally:
         stack.reset()
+
+
+def _written_events(url: str) -> list[dict[str, Any]]:
+    """Every event in the outbox of a database, if it has one."""
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass('outbox') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return []
+        cursor.execute("SELECT envelope FROM outbox")
+        return [row[0] for row in cursor.fetchall()]
+
+
+@pytest.fixture(autouse=True)
+def _every_event_is_as_documented(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test writes into an outbox, in its own process, must agree with docs/asyncapi.json."""
+    build, wrong = outbox.build_envelope, []
+
+    def checked(*arguments: Any, **named: Any) -> Any:
+        envelope = build(*arguments, **named)
+        try:
+            asyncapi_schemas.check(envelope.to_json())
+        except AssertionError as error:
+            wrong.append(str(error))
+        return envelope
+
+    monkeypatch.setattr(outbox, "build_envelope", checked)
+    yield
+    assert not wrong, "\n".join(wrong)

@@ -28,9 +28,9 @@ PERMISSIONS: dict[str, tuple[str, str, str]] = {
     "scheduler": (CELERY, CELERY, CELERY),
     # other systems: read both streams, and bind queues ext.<system>.* of their own to the two exchanges
     "data-bus-reader": (
-        r"^ext\..+",
-        r"^ext\..+",
-        r"^(data-bus\.(payments|invoices)|payments|invoices|ext\..+)$",
+        r"^ext\.[^.]+\..+$",
+        r"^ext\.[^.]+\..+$",
+        r"^(data-bus\.(payments|invoices)|payments|invoices|ext\.[^.]+\..+)$",
     ),
 }
 

@@ -11,11 +11,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from shared.ids import new_id
 from shared.money import Money
 from shared.queue import asyncapi, broker, outbox, topology
 from shared.queue.messages.base import event_types
 from shared.queue.messages.payments import PaymentState, PaymentStatus
+from tests import asyncapi_schemas
 from tests.servers import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +50,21 @@ def test_page_names_every_event_type_of_the_streams() -> None:
     for stream in topology.STREAMS:
         expected = {name for name, cls in event_types().items() if stream.exchange == cls.EXCHANGE}
         assert named[stream.name] == expected
+
+
+def test_a_difference_from_the_document_is_found() -> None:
+    payment = new_id()
+    good = outbox.build_envelope("pay-api", "payment.succeeded", payment, 1, _state(payment), NOW).to_json()
+    asyncapi_schemas.check(good)
+    for change in (
+        {"aggregatesequence": 0},
+        {"type": "payment.invented"},
+        {"dataschema": "/schemas/payment.succeeded/v2"},
+        {"data": good["data"] | {"status": "paid"}},
+        {"data": good["data"] | {"amount": {"amount": 1.5, "currency": "RUB"}}},
+    ):
+        with pytest.raises(AssertionError):
+            asyncapi_schemas.check(good | change)
 
 
 async def test_consumer_of_the_page_runs_as_printed(tmp_path: Path, new_broker: Callable[[], Broker]) -> None:

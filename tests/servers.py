@@ -56,6 +56,7 @@ from deploy.local.programs import (
 )
 from deploy.local.servers import PostgresServer, RabbitServer, RedisServer, wait_until
 from deploy.processes import LOCAL_PORTS
+from deploy.redis.users import USERS as REDIS_USERS
 
 __all__ = [
     "Broker",
@@ -176,7 +177,9 @@ def redis_server() -> RedisServer:
     """The run's Redis."""
     with _turn("redis") as run:
         (port,), started = _ports(run, "redis", 1)
-        server = RedisServer(run / "redis", port, PASSWORD, durable=False)
+        server = RedisServer(
+            run / "redis", port, PASSWORD, dict.fromkeys(REDIS_USERS, PASSWORD), durable=False
+        )
         if not started:
             packages.ensure({"redis-server": packages.SERVER_PACKAGES["redis-server"]})
             server.prepare()

@@ -50,6 +50,15 @@ OPTIONAL = (
 # taken over from the caller's environment or a .env file when set there
 PASSED_ON = ("LOG_LEVEL", "BEAT_TICK_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT", *OPTIONAL)
 SANDBOX_ACCOUNT = ("pk_cinema_sandbox", "cinema-sandbox-secret")
+# the name of each group's user in RabbitMQ and Redis
+ACCOUNTS: dict[Group, str] = {
+    "user": "user-api",
+    "pay": "pay-api",
+    "sandbox": "cloudpayments-sandbox",
+    "billing": "billing-api",
+    "admin": "admin-panel",
+    "scheduler": "scheduler",
+}
 # Redis logical databases by purpose
 REDIS = {"cache": 0, "session": 1, "clock": 2, "redbeat": 3}
 
@@ -67,8 +76,10 @@ class Addresses:
     def http(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[name]}"
 
-    def redis(self, purpose: str) -> str:
-        return f"redis://:{self.secrets['redis']}@{LOOPBACK}:{self.ports['redis']}/{REDIS[purpose]}"
+    def redis(self, purpose: str, user: str = "") -> str:
+        """Redis for one purpose, as a service's user; as the operator's when none is named."""
+        password = self.secrets[f"redis:{user}"] if user else self.secrets["redis"]
+        return f"redis://{user}:{password}@{LOOPBACK}:{self.ports['redis']}/{REDIS[purpose]}"
 
     def amqp(self, user: str) -> str:
         return f"amqp://{user}:{self.secrets[f'rabbitmq:{user}']}@{LOOPBACK}:{self.ports['rabbitmq']}/"
@@ -90,10 +101,10 @@ class Addresses:
 
 def common(at: Addresses, group: Group) -> dict[str, str]:
     """What every process reads."""
-    broker_user = {"user": "user-api", "pay": "pay-api", "billing": "billing-api", "admin": "admin-panel"}
-    values = {"APP_ENV": "development", "LOG_LEVEL": "INFO", "CLOCK_REDIS_URL": at.redis("clock")}
+    account = ACCOUNTS[group]
+    values = {"APP_ENV": "development", "LOG_LEVEL": "INFO", "CLOCK_REDIS_URL": at.redis("clock", account)}
     if group != "sandbox":
-        values["AMQP_URL"] = at.amqp(broker_user.get(group, "scheduler"))
+        values["AMQP_URL"] = at.amqp(account)
     return values
 
 
@@ -108,8 +119,8 @@ def _user(at: Addresses) -> dict[str, str]:
     return {
         "DATABASE_URL": own.service,
         "MIGRATION_DATABASE_URL": own.owner,
-        "CACHE_REDIS_URL": at.redis("cache"),
-        "SESSION_REDIS_URL": at.redis("session"),
+        "CACHE_REDIS_URL": at.redis("cache", "user-api"),
+        "SESSION_REDIS_URL": at.redis("session", "user-api"),
         "JWT_KEYS_DIR": str(at.keys),
         "PAY_API_URL": at.http("pay-api"),
         "PAY_API_TOKEN": at.token("user-api", "pay-api"),
@@ -182,7 +193,7 @@ def _admin(at: Addresses) -> dict[str, str]:
 def _scheduler(at: Addresses) -> dict[str, str]:
     return {
         "CELERY_BROKER_URL": at.amqp("scheduler"),
-        "REDBEAT_REDIS_URL": at.redis("redbeat"),
+        "REDBEAT_REDIS_URL": at.redis("redbeat", "scheduler"),
         "BILLING_API_URL": at.http("billing-api"),
         "BILLING_API_TOKEN": at.token("scheduler", "billing-api"),
         "BEAT_TICK_SECONDS": "10",

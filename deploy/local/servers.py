@@ -9,12 +9,13 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.ports import LOOPBACK, accepts
 from deploy.local.programs import Program, own_directory, own_file, run_once, start_time
+from deploy.redis.users import acl_lines
 
 RABBITMQ_HOME = Path("/usr/lib/rabbitmq/bin")
 
@@ -136,16 +137,21 @@ def _quoted(value: str) -> str:
 
 @dataclass(frozen=True)
 class RedisServer:
-    """One server with a password, ``noeviction``; append-only file when durable."""
+    """One server, ``noeviction``; append-only file when durable. ``password`` is the default user's.
+
+    ``users`` has the password of every user of ``deploy/redis/users.acl``.
+    """
 
     directory: Path
     port: int
     password: str
+    users: Mapping[str, str]
     durable: bool = True
     account: str = "redis"
 
-    def url(self, database: int = 0) -> str:
-        return f"redis://:{self.password}@{LOOPBACK}:{self.port}/{database}"
+    def url(self, database: int = 0, user: str = "") -> str:
+        password = self.users[user] if user else self.password
+        return f"redis://{user}:{password}@{LOOPBACK}:{self.port}/{database}"
 
     def prepare(self) -> None:
         own_directory(self.directory, self.account)
@@ -159,6 +165,7 @@ class RedisServer:
             "daemonize no",
             'save ""',
             f"appendonly {'yes' if self.durable else 'no'}",
+            *acl_lines(self.users),
         ]
         own_file(self.directory / "redis.conf", "\n".join(lines) + "\n", self.account)
 

@@ -27,6 +27,7 @@ from deploy.processes import (
 )
 from deploy.progress import Progress, ServiceFailed, log_tail
 from deploy.readiness import Watch, wait_for_all
+from deploy.redis import users as redis_users
 
 # settings come from a file, not by a command line everyone can list; figures of an earlier start are dropped
 START = 'set -a; . "$0"; set +a; rm -f "${PROMETHEUS_MULTIPROC_DIR:-/nonexistent}"/*.db; exec "$@"'
@@ -67,7 +68,9 @@ class LocalStack:
             secret["rabbitmq:owner"],
         )
         postgres = PostgresServer(data / "postgres", ports["postgres"], secret["postgres"])
-        return postgres, RedisServer(data / "redis", ports["redis"], secret["redis"]), rabbit
+        users = {name: secret[f"redis:{name}"] for name in redis_users.USERS}
+        redis = RedisServer(data / "redis", ports["redis"], secret["redis"], users)
+        return postgres, redis, rabbit
 
     def _role_passwords(self) -> dict[str, str]:
         return {role: self.state.secrets()[f"role:{role}"] for role in databases.ROLES}

@@ -15,6 +15,7 @@ from deploy.local.ports import choose_ports
 from deploy.local.programs import own_directory, own_file
 from deploy.processes import LOCAL_PORTS
 from deploy.rabbitmq.users import PERMISSIONS
+from deploy.redis import users as redis_users
 
 ROOT = Path(__file__).resolve().parents[2]
 # caller -> callees: every edge has a token of its own
@@ -104,6 +105,7 @@ class StackState:
         wanted = ["postgres", "redis", "erlang-cookie", "django:billing", "django:admin", "link-signing"]
         wanted += [f"role:{role}" for role in ROLES]
         wanted += [f"rabbitmq:{user}" for user in ("owner", *PERMISSIONS)]
+        wanted += [f"redis:{user}" for user in redis_users.USERS]
         wanted += [f"token:{caller}>{callee}" for caller, callees in EDGES.items() for callee in callees]
         made = {name: secrets.token_hex(24) for name in wanted if name not in known}
         if "token-encryption" not in known:  # a Fernet key

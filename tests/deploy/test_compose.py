@@ -6,17 +6,19 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from deploy.compose import DEVELOPMENT_PORTS, port_variable
 from deploy.local.databases import DATABASES, urls
-from deploy.local.environment import OPTIONAL, Addresses, environment
+from deploy.local.environment import ACCOUNTS, OPTIONAL, Addresses, environment
 from deploy.local.servers import PostgresServer
 from deploy.local.state import EDGES, ROOT
 from deploy.processes import CATALOGUE, LOCAL_PORTS, MIGRATIONS, PROCESSES, PUBLISHED_PORTS
 from deploy.rabbitmq.users import PERMISSIONS
+from deploy.redis.users import USERS as REDIS_USERS
 from shared.settings import SuiteSettings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -32,6 +34,7 @@ def addresses() -> Addresses:
     secrets = {"postgres": "p", "redis": "p", "link-signing": "p", "token-encryption": "p"}
     secrets |= {"django:billing": "p", "django:admin": "p", "rabbitmq:owner": "p"}
     secrets |= {f"rabbitmq:{user}": "p" for user in PERMISSIONS}
+    secrets |= {f"redis:{user}": "p" for user in REDIS_USERS}
     secrets |= {
         f"token:{caller}>{callee}": f"{caller}>{callee}" for caller in EDGES for callee in EDGES[caller]
     }
@@ -151,6 +154,15 @@ def test_credentials_of_every_edge_are_accepted_by_the_callee() -> None:
     assert set(names) == set(PERMISSIONS)
 
 
+def test_every_service_has_a_redis_user_of_its_own_in_both_stacks() -> None:
+    given = {name for name in SERVICES["redis"]["environment"] if name != "REDIS_PASSWORD"}
+    assert given == {f"REDIS_{user.upper().replace('-', '_')}_PASSWORD" for user in REDIS_USERS}
+    for process in PROCESSES:
+        for settings in (SERVICES[process.name]["environment"], environment(addresses(), process.group)):
+            found = [default(value) for name, value in settings.items() if name.endswith("REDIS_URL")]
+            assert {urlsplit(value).username for value in found} == {ACCOUNTS[process.group]}
+
+
 def test_every_secret_default_is_one_production_refuses() -> None:
     from shared.settings import DEFAULT_MARKS
 
@@ -172,9 +184,10 @@ def test_env_example_names_every_variable_with_its_default() -> None:
     used = set(re.findall(r"\$\{([A-Z0-9_]+)", text)) - {"NAME"}
     lines = (ROOT / ".env.example").read_text().splitlines()
     shown = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    assert set(shown) == used
+    by_service = {"CLOCK_REDIS_URL"}  # another default for each service
+    assert set(shown) == used - by_service
     commented = dict(line[1:].split("=", 1) for line in lines if re.match(r"#[A-Z0-9_]+=", line))
-    assert set(commented) == set(OPTIONAL)
+    assert set(commented) == set(OPTIONAL) | by_service
     for name, value in re.findall(r"\$\{([A-Z0-9_]+):?-([^${}]*)\}", text):
         if name != "NAME":
             assert shown[name] == value, name

@@ -1,0 +1,152 @@
+"""How many payments a second PayAPI makes beside a bare route: ``python -m benchmarks.pay``."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+from cryptography.fernet import Fernet
+
+from benchmarks.access_world import served
+from benchmarks.load import Outcome, closed_loop
+from benchmarks.pay_bare import ROWS_SQL
+from shared.ids import new_id
+from tests import servers
+
+BOUND = 0.5
+ROUNDS = 3
+SECONDS = 6.0
+CONNECTIONS = 8
+TOKEN = "bench-token"
+MIGRATE = ["alembic", "-c", "pay_api/alembic.ini", "upgrade", "head"]
+AMOUNT = {"amount": 49_900, "currency": "RUB"}
+_PACKET = base64.b64encode(json.dumps({"CardInfo": {}, "Value": "x"}).encode()).decode()
+
+
+def _requests(count: int) -> list[bytes]:
+    return [_request() for _ in range(count)]
+
+
+def _request() -> bytes:
+    payment_id = str(new_id())
+    body = json.dumps(
+        {
+            "payment_id": payment_id,
+            "invoice_id": str(new_id()),
+            "user_id": str(new_id()),
+            "amount": AMOUNT,
+            "description": "Подписка",
+            "initiator": "customer",
+            "method": {"kind": "card_cryptogram", "card_cryptogram": _PACKET, "save_method": False},
+            "payer": {"ip": "203.0.113.7", "locale": "ru"},
+            "receipt": {
+                "lines": [{"label": "Подписка", "quantity": 1, "amount": AMOUNT, "vat_rate_bp": 2000}]
+            },
+        }
+    ).encode()
+    head = (
+        f"POST /v1/payments HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Idempotency-Key: {payment_id}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _measure(ports: dict[str, int]) -> dict[str, list[Outcome]]:
+    found: dict[str, list[Outcome]] = {name: [] for name in ports}
+    for number in range(ROUNDS + 1):
+        for name, port in ports.items():
+            seconds = SECONDS if number else 2.0  # the first round warms up
+            outcome = await closed_loop(port, _requests(8000), CONNECTIONS, seconds)
+            assert set(outcome.statuses) == {201}, (name, outcome.statuses)
+            if number:
+                found[name].append(outcome)
+    return found
+
+
+def _row(name: str, outcomes: list[Outcome]) -> dict[str, float | str]:
+    return {
+        "name": name,
+        "per_second": round(statistics.median(outcome.per_second for outcome in outcomes), 1),
+        "p50_ms": round(statistics.median(outcome.quantile_ms(0.5) for outcome in outcomes), 2),
+        "p99_ms": round(statistics.median(outcome.quantile_ms(0.99) for outcome in outcomes), 2),
+    }
+
+
+def _environment(database: servers.DatabaseUrls, echo_port: int) -> dict[str, str]:
+    return os.environ | {
+        "APP_ENV": "test",
+        "LOG_LEVEL": "WARNING",
+        "DATABASE_URL": database.service,
+        "CLOCK_REDIS_URL": servers.redis_database(),
+        "CLOUDPAYMENTS_API_URL": f"http://127.0.0.1:{echo_port}",
+        "CLOUDPAYMENTS_CONCURRENT_CALLS": "30",
+        "TOKEN_ENCRYPTION_KEY": Fernet.generate_key().decode(),
+        "LINK_SIGNING_KEY": "bench-link-key",
+        "ACCEPTED_CREDENTIALS": json.dumps({"user-api": [TOKEN]}),
+    }
+
+
+def _make_commits_durable() -> None:
+    """The servers of the tests trade safety for speed; here every commit reaches the disk."""
+    server = servers.postgres_server()
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        server.sql(f"ALTER SYSTEM SET {name} = 'on'")
+    server.sql("SELECT pg_reload_conf()")
+
+
+async def _make_bare_rows(owner: str) -> None:
+    connection = await asyncpg.connect(owner)
+    await connection.execute(ROWS_SQL)
+    await connection.close()
+
+
+def measure() -> dict[str, object]:
+    """The report; ``holds`` tells whether the bound is met."""
+    database = servers.create_database("pay", MIGRATE)
+    _make_commits_durable()
+    asyncio.run(_make_bare_rows(database.owner))
+    with served("benchmarks.pay_bare:create_echo", dict(os.environ), "/") as echo:
+        variables = _environment(database, echo.port)
+        with (
+            served("pay_api.main:create_app", variables, "/healthz") as pay,
+            served("benchmarks.pay_bare:create_bare", variables, "/openapi.json") as bare,
+        ):
+            outcomes = asyncio.run(_measure({"bare": bare.port, "payapi": pay.port}))
+    pairs = zip(outcomes["payapi"], outcomes["bare"], strict=True)
+    ratio = statistics.median(ours.per_second / theirs.per_second for ours, theirs in pairs)
+    rows = [_row(name, found) for name, found in outcomes.items()]
+    return {"payments": rows, "ratio": round(ratio, 3), "bound": BOUND, "holds": ratio >= BOUND}
+
+
+def _lines(report: dict[str, object]) -> Iterator[str]:
+    rows = report["payments"]
+    assert isinstance(rows, list)
+    yield f"{'':10} {'per second':>12} {'p50 ms':>9} {'p99 ms':>9}"
+    for row in rows:
+        yield f"{row['name']:10} {row['per_second']:>12} {row['p50_ms']:>9} {row['p99_ms']:>9}"
+    yield f"ratio {report['ratio']} (bound >= {report['bound']}): {'holds' if report['holds'] else 'MISSED'}"
+
+
+def main() -> int:
+    run = servers.open_run()
+    try:
+        report = measure()
+    finally:
+        servers.close_run(run)
+    print("\n".join(_lines(report)))
+    print(json.dumps(report))
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if report["holds"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

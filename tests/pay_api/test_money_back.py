@@ -67,7 +67,10 @@ async def test_refund_storm_stays_within_the_captured(pay: Pay) -> None:
     view = await pay.pay(amount=10_000)
     path = f"/v1/payments/{view['id']}/refunds"
     answers = await asyncio.gather(*(pay.post(path, order(1_000)) for _ in range(14)))
-    assert sorted(answer.status_code for answer in answers) == [201] * 10 + [422] * 4
+    statuses = sorted(answer.status_code for answer in answers)
+    # 422: more than is left; 409: refunded whole by the time it came.
+    assert statuses[:10] == [201] * 10
+    assert set(statuses[10:]) <= {409, 422}
     assert (await pay.show(view["id"]))["status"] == "refunded"
     effects = await pay.effects(view["user_id"])
     assert sum(amount for effect, amount in effects if effect == "refunded") == 10_000

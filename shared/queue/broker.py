@@ -137,8 +137,12 @@ class Publisher:
         *,
         message_id: str,
         headers: dict[str, Any] | None = None,
+        mandatory: bool = True,
     ) -> None:
-        """Raises NotDelivered unless the broker confirms within 5 seconds (it is silent under its alarms)."""
+        """Raises NotDelivered unless the broker confirms within 5 seconds (it is silent under its alarms).
+
+        A ``mandatory`` message that no queue takes is not delivered either.
+        """
         message = aio_pika.Message(
             body,
             content_type=CONTENT_TYPE,
@@ -149,7 +153,7 @@ class Publisher:
         try:
             target = await self._exchange(exchange)
             async with asyncio.timeout(CONFIRM_TIMEOUT_SECONDS):
-                await target.publish(message, routing_key, mandatory=True)
+                await target.publish(message, routing_key, mandatory=mandatory)
         except BROKER_ERRORS as error:
             raise NotDelivered(f"{type(error).__name__}: {error}"[:500]) from error
 

@@ -11,7 +11,7 @@ import asyncpg
 
 from shared import logs, metrics
 from shared.failpoints import failpoint
-from shared.queue import broker, retention
+from shared.queue import broker, retention, topology
 
 BATCH: Final = 200
 LEASE_SECONDS: Final = 30
@@ -147,6 +147,7 @@ class Relay:
                     row["event_type"],
                     row["envelope"].encode(),
                     message_id=str(row["event_id"]),
+                    mandatory=topology.is_awaited(row["exchange"], row["event_type"]),
                 )
                 for row in rows
             ),

@@ -103,3 +103,15 @@ def bound_to(exchange: str) -> list[str]:
     return [q.name for q in QUEUES if q.exchange == exchange] + [
         s.name for s in STREAMS if s.exchange == exchange
     ]
+
+
+def is_awaited(exchange: str, event_type: str) -> bool:
+    """Whether something of ours is bound for this type; ``access.*`` is told to whoever may attach."""
+    if any(stream.exchange == exchange for stream in STREAMS):
+        return True
+    return any(
+        key in ("#", event_type) or (key.endswith(".*") and event_type.startswith(key[:-1]))
+        for q in QUEUES
+        if q.exchange == exchange
+        for key in q.binding_keys
+    )

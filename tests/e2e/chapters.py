@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -331,3 +332,16 @@ async def reconcile(story: Story, customers: list[Customer]) -> None:
 
 def statuses(payments: list[dict[str, Any]]) -> list[str]:
     return [payment["status"] for payment in payments]
+
+
+async def everything_is_quiet(story: Story) -> None:
+    """Nothing is left in an outbox, in flight or half done."""
+    story.transcript.step("Quiet")
+    for service in ("user-api", "pay-api", "billing-api"):
+        state = await story.stack.operator_get(service, "/internal/v1/quiescence")
+        for _ in range(60):
+            if state["quiet"]:
+                break
+            await asyncio.sleep(0.5)
+            state = await story.stack.operator_get(service, "/internal/v1/quiescence")
+        story.transcript.check(f"{service} has nothing left to do", state["quiet"], state)

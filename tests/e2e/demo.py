@@ -59,6 +59,7 @@ async def tell(stack: Stack, transcript: Transcript) -> None:
             await adjust_and_discount(story, clara)
             for customer in customers:
                 await chapters.statement(story, customer, "at the end")
+            await chapters.everything_is_quiet(story)
             await chapters.reconcile(story, customers)
         finally:
             for customer in customers:

@@ -17,9 +17,11 @@ from shared.errors import unavailable
 from shared.ids import new_id
 from shared.queue import broker, outbox, retention, topology
 from shared.queue.__main__ import _parked, dead_letters, replay_journal, replay_stream
-from shared.queue.messages.base import Envelope, parse
+from shared.queue.messages.base import Envelope, event_types, parse
 from shared.queue.messages.payments import PaymentStatus
+from shared.queue.messages.users import AccessState
 from shared.queue.outages import is_outage
+from shared.queue.relay import Relay
 from tests.shared.queue_world import NOW, QUEUE, World, parked_messages, state
 
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
@@ -474,3 +476,20 @@ def test_lock_timeout_is_no_outage_and_a_refused_connection_is() -> None:
     assert is_outage(ConnectionRefusedError())
     assert is_outage(unavailable("catalog-catching-up"))
     assert not is_outage(LookupError("no such account"))
+
+
+async def test_event_nobody_of_ours_waits_for_leaves_the_outbox(world: World) -> None:
+    """``access.*`` has no queue of ours: it must neither wait for ever nor hold up other events."""
+    user = new_id()
+    state = AccessState(user_id=user, version=1, rights=[], changed=[], updated_at=NOW)
+    async with world.sessions.begin() as session:
+        await outbox.add_async(session, "user-api", "access.granted", user, state, NOW)
+    world.start(Relay(world.url, world.amqp_url, "user-api", ["users"]))
+    await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0)
+
+
+def test_types_that_only_strangers_read_are_known() -> None:
+    unawaited = {
+        name for name, state in event_types().items() if not topology.is_awaited(state.EXCHANGE, name)
+    }
+    assert unawaited == {"access.granted", "access.revoked"}

@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 STACK := $(VENV)/python -m deploy.stack
 WORKERS ?= 2
-TEST_ROUNDS ?= 5
+TEST_ROUNDS ?= 1
 export PYTHON MODE
 .DEFAULT_GOAL := help
 .PHONY: help up down reset urls ps logs time-travel demo test test-long test-docker check lock venv clean
@@ -45,7 +45,7 @@ test: venv ## every test but the long ones, on servers of their own (WORKERS=2)
 	$(VENV)/pytest -n $(WORKERS) -m "not e2e and not long and not docker"
 	$(VENV)/pytest -m "e2e and not long"
 
-test-long: venv ## long rounds of races, models and kill points (TEST_ROUNDS=5)
+test-long: venv ## long rounds of races, models and kill points (TEST_ROUNDS=1; more for longer)
 	@$(VENV)/python -m deploy.local.packages
 	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -n $(WORKERS) -m "long and not e2e and not docker" --timeout 600 || [ $$? = 5 ]
 	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -m "long and e2e" --timeout 600 || [ $$? = 5 ]

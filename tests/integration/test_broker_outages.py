@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -14,7 +13,7 @@ import pytest
 
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.programs import account_ids, record, start_detached, stop
-from deploy.local.servers import RabbitServer, wait_until
+from deploy.local.servers import RABBITMQ_HOME, RabbitServer, wait_until
 from shared.ids import new_id
 from tests import servers
 from tests.shared.queue_world import World, open_world
@@ -58,13 +57,23 @@ class OwnBroker:
 
     def control(self, *arguments: str) -> None:
         ids = account_ids(self.server.account)
-        subprocess.run(
-            [str(shutil.which("rabbitmqctl")), *arguments],
-            env={**os.environ, **self.server.environment, "HOME": str(self.server.directory)},
-            check=True,
+        # Its own port is ten thousand above the node's by default: beyond the last port there is.
+        port = str(free_port())
+        ran = subprocess.run(
+            [str(RABBITMQ_HOME / "rabbitmqctl"), *arguments],
+            env={
+                **os.environ,
+                **self.server.environment,
+                "HOME": str(self.server.directory),
+                "RABBITMQ_CTL_DIST_PORT_MIN": port,
+                "RABBITMQ_CTL_DIST_PORT_MAX": port,
+            },
+            check=False,
             capture_output=True,
+            text=True,
             **({"user": ids[0], "group": ids[1], "extra_groups": []} if ids else {}),
         )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.fixture(scope="module")

@@ -330,4 +330,4 @@ def test_the_commands_on_postgres(world) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_the_commands_on_postgres_in_long_runs(world) -> None:
-    run_on_postgres(world, 200 * ROUNDS, 50)
+    run_on_postgres(world, 10 * ROUNDS, 50)

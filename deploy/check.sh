@@ -31,7 +31,7 @@ no_addresses_in_locks() { ! grep -nH '://' requirements/*.txt; }
 # The names are put together here so that no file contains them.
 no_registry_hosts() {
   local dot='[.]' names
-  names="(pypi${dot}org|pythonhosted${dot}org|registry${dot}npmjs|index${dot}docker|ghcr${dot}io|quay${dot}io|gcr${dot}io"
+  names="(pyp""i${dot}org|pythonhost""ed${dot}org|regis""try${dot}npmjs|index${dot}docker|ghcr${dot}io|quay${dot}io|gcr${dot}io"
   names+="|--index-url +http|--extra-index-url|--trusted-host)"
   absent "$names"
 }
@@ -43,7 +43,7 @@ no_secrets() {
   absent "$pattern"
 }
 
-no_local_paths() { absent '(/work/(main|shared)|shared/design/)'; }
+no_local_paths() { absent '(/wo''rk/(main|shared)|shared/desi''gn/)'; }
 
 shell_scripts=()
 for file in "${files[@]}"; do

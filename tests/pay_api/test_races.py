@@ -50,7 +50,8 @@ async def test_r3_same_key(pay: Pay, db: asyncpg.Pool) -> None:
         answers = await asyncio.gather(*(pay.start(body) for _ in range(CALLERS)))
         good = [answer for answer in answers if answer.status_code == 201]
         assert good
-        assert len({answer.text for answer in good}) == 1
+        # A replayed answer comes from jsonb, which keeps no order of members.
+        assert all(answer.json() == good[0].json() for answer in good)
         assert {answer.status_code for answer in answers} <= {201, 409}
         assert await pay.effects(body["user_id"]) == [("charged", 49_900)]
         assert await event_types(db, body["payment_id"]) == ["payment.created", "payment.succeeded"]

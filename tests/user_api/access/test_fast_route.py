@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -120,11 +119,9 @@ async def test_a_revocation_is_seen_within_a_second(
             path = f"/internal/v1/users/{anna.id}/block"
             done = await client.post(path, headers=operator, json={"reason": "fraud"})
         assert done.is_success
-        began = time.monotonic()
-        for asked in (client, other):
+        for asked in (client, other):  # the very next request, in either process
             answer = await asked.get(PATH + "feature:uhd", headers=anna.headers)
             assert (answer.status_code, answer.json()["type"]) == (401, "/problems/session-ended")
-        assert time.monotonic() - began < 1
 
 
 async def test_a_revocation_that_fell_into_a_hiccup_of_redis_is_seen_within_a_second(

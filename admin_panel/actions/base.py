@@ -44,6 +44,7 @@ class Order:
     subject: Any
     subject_id: UUID | None
     values: Mapping[str, Any]
+    sent: Mapping[str, str]  # the form's fields as the browser sent them
     reason: str
     staff_id: int
     staff_name: str
@@ -123,7 +124,9 @@ class StaffAction(ABC):
             path_template=f"/admin/actions/{self.slug}",
             key=str(order.key),
             request_hash=idempotency.hash_request(
-                {"values": {name: str(value) for name, value in order.values.items()}},
+                {
+                    "sent": dict(order.sent)
+                },  # as typed: a default may mean another row once the action is done
                 {"subject_id": order.subject_id},
             ),
         )
@@ -151,6 +154,7 @@ class StaffAction(ABC):
             subject=subject,
             subject_id=subject_id,
             values=values,
+            sent={n: form.data[n] for n in form.fields if n != "token" and n in form.data},
             reason=form.cleaned_data["reason"],
             staff_id=int(request.user.pk or 0),
             staff_name=request.user.get_username(),

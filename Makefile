@@ -7,7 +7,7 @@ WORKERS ?= 2
 TEST_ROUNDS ?= 1
 export PYTHON MODE
 .DEFAULT_GOAL := help
-.PHONY: help up down reset urls ps logs time-travel demo test test-long test-docker check lock venv clean
+.PHONY: help up down reset urls ps logs time-travel demo test test-long test-docker test-bare check lock venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,16 +42,19 @@ demo: venv ## one customer's story through every service, against the running st
 
 test: venv ## every test but the long ones, on servers of their own (WORKERS=2)
 	@$(VENV)/python -m deploy.local.packages
-	$(VENV)/pytest -n $(WORKERS) -m "not e2e and not long and not docker"
+	$(VENV)/pytest -n $(WORKERS) -m "not e2e and not long and not docker and not bare"
 	$(VENV)/pytest -m "e2e and not long"
 
 test-long: venv ## long rounds of races, models and kill points (TEST_ROUNDS=1; more for longer)
 	@$(VENV)/python -m deploy.local.packages
-	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -n $(WORKERS) -m "long and not e2e and not docker" --timeout 600 || [ $$? = 5 ]
+	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -n $(WORKERS) -m "long and not e2e and not docker and not bare" --timeout 600 || [ $$? = 5 ]
 	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -m "long and e2e" --timeout 600 || [ $$? = 5 ]
 
 test-docker: venv ## proofs on the containers of the running compose stack (make up MODE=docker, make demo first)
 	$(VENV)/pytest -m docker -p no:randomly
+
+test-bare: venv ## a stranger's machine in containers of a bare Debian (BARE_TESTS=1: make test there, too)
+	$(VENV)/pytest -m bare -p no:randomly -s
 
 check: venv ## formatting, types, import contracts, security, shell, Docker and YAML lint, secrets
 	@PATH="$(CURDIR)/$(VENV):$$PATH" deploy/check.sh

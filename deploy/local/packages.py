@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_TEXT = "#!/bin/sh\nexit 101\n# of cinema-billing: may be removed when no installation runs\n"
 CREATE_CLUSTER = Path("/etc/postgresql-common/createcluster.conf")
+CREATE_CLUSTER_TEXT = "create_main_cluster = false\n"
 CREATE_CLUSTER_DEFAULT = Path("/usr/share/postgresql-common/createcluster.conf")
 
 # package -> the files any of which proves it is here
@@ -35,7 +38,16 @@ def missing(packages: dict[str, tuple[str, ...]]) -> list[str]:
 def install_command(packages: list[str]) -> str:
     """What a person with rights types to install them."""
     prefix = "" if os.geteuid() == 0 else "sudo "
-    return f"{prefix}apt-get install --no-install-recommends {' '.join(packages)}"
+    install = f"apt-get install --no-install-recommends {' '.join(packages)}"
+    return f"{prefix}apt-get update && {prefix}{install}"
+
+
+def refusal(needed: list[str]) -> str:
+    """What a person reads who has to install these packages, or have them installed."""
+    return (
+        f"missing on this machine: {', '.join(needed)}\ninstall with: {install_command(needed)}\n"
+        "(the servers these packages start by themselves are not needed: the stack runs its own)"
+    )
 
 
 def ensure(packages: dict[str, tuple[str, ...]]) -> list[str]:
@@ -49,10 +61,7 @@ def ensure(packages: dict[str, tuple[str, ...]]) -> list[str]:
         return []
     allowed = os.geteuid() == 0 and shutil.which("apt-get") and os.environ.get("NO_APT") != "1"
     if not allowed:
-        raise SystemExit(
-            f"missing on this machine: {', '.join(needed)}\ninstall with: {install_command(needed)}\n"
-            "(the servers these packages start by themselves are not needed: the stack runs its own)"
-        )
+        raise SystemExit(refusal(needed))
     _install(needed)
     if still := missing(packages):
         raise SystemExit(f"apt finished but these are still missing: {', '.join(still)}")
@@ -65,8 +74,9 @@ def _install(packages: list[str]) -> None:
     install = ["apt-get", "install", "--no-install-recommends", *options, *packages]
     with _no_service_start(), _no_main_cluster():
         done = subprocess.run(install, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:  # most often no package lists yet, or stale ones
-            subprocess.run(["apt-get", "update", "-q"], env=environment, capture_output=True, check=False)
+        if done.returncode != 0:  # an installation cut short, no package lists yet, or stale ones
+            for mend in (["dpkg", "--force-confold", "--configure", "-a"], ["apt-get", "update", "-q"]):
+                subprocess.run(mend, env=environment, capture_output=True, check=False)
             done = subprocess.run(install, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(
@@ -78,9 +88,10 @@ def _install(packages: list[str]) -> None:
 def _no_service_start() -> Iterator[None]:
     """Debian asks policy-rc.d before it starts a service; 101 says no. An existing policy is put back."""
     kept = POLICY.with_name("policy-rc.d.before-cinema")
-    if POLICY.exists() and not kept.exists():
+    # ours can still be there when an installation was killed: it is not the machine's own
+    if POLICY.exists() and POLICY.read_text() != POLICY_TEXT and not kept.exists():
         POLICY.rename(kept)
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.write_text(POLICY_TEXT)
     POLICY.chmod(0o755)
     try:
         yield
@@ -94,11 +105,11 @@ def _no_service_start() -> Iterator[None]:
 @contextmanager
 def _no_main_cluster() -> Iterator[None]:
     """Keeps Debian from making a cluster nobody asked for, where Postgres was never configured before."""
-    if CREATE_CLUSTER.exists():
+    if CREATE_CLUSTER.exists() and CREATE_CLUSTER.read_text() != CREATE_CLUSTER_TEXT:
         yield
         return
     CREATE_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
-    CREATE_CLUSTER.write_text("create_main_cluster = false\n")
+    CREATE_CLUSTER.write_text(CREATE_CLUSTER_TEXT)
     try:
         yield
     finally:
@@ -108,5 +119,21 @@ def _no_main_cluster() -> Iterator[None]:
             CREATE_CLUSTER.unlink(missing_ok=True)
 
 
+def docker_answers() -> bool:
+    """True when `make up` would use Docker, which needs no servers of the machine."""
+    if os.environ.get("MODE") == "local" or not shutil.which("docker"):
+        return False
+    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def main(arguments: list[str]) -> None:
+    """Installs what is missing; with ``--missing PACKAGE...`` only names it, after the packages given."""
+    everything = SERVER_PACKAGES | GATEWAY_PACKAGES
+    if arguments[:1] == ["--missing"]:
+        print(refusal(arguments[1:] + ([] if docker_answers() else missing(everything))))
+    else:
+        ensure(everything)
+
+
 if __name__ == "__main__":
-    ensure(SERVER_PACKAGES | GATEWAY_PACKAGES)
+    main(sys.argv[1:])

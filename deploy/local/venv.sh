@@ -18,13 +18,18 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
     { apt-get install -y -q --no-install-recommends python3-venv \
       || { apt-get update -q && apt-get install -y -q --no-install-recommends python3-venv; }; } >/dev/null 2>&1
   else
-    echo "missing on this machine: python3-venv; install with: sudo apt-get install python3-venv" >&2
+    # everything at once: a person who has to ask an administrator asks once
+    "$python" -m deploy.local.packages --missing python3-venv >&2
     exit 1
   fi
 fi
 
 echo "making .venv (once, and again when requirements/dev.txt changes)" >&2
-[ -x .venv/bin/python ] || "$python" -m venv .venv
+# cut short before pip was in it, an environment is made again; cut short later, every package is put in again
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
+again=
+if [ -e .venv/.installing ] && ! kill -0 "$(cat .venv/.installing)" 2>/dev/null; then again=1; fi
+echo $$ >.venv/.installing
 export PIP_DISABLE_PIP_VERSION_CHECK=1 UV_PYTHON_DOWNLOADS=never
 # uv installs ten times faster than pip; it comes by pip from the same locked, hash-checked list
 locked_uv=$(mktemp)
@@ -37,8 +42,9 @@ if [ -z "${UV_DEFAULT_INDEX:-}" ]; then
   [ -n "${PIP_INDEX_URL:-$index}" ] && export UV_DEFAULT_INDEX="${PIP_INDEX_URL:-$index}"
 fi
 [ -n "${PIP_CERT:-}" ] && export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
-if ! VIRTUAL_ENV=$PWD/.venv .venv/bin/uv pip sync -q --require-hashes requirements/dev.txt; then
+if ! VIRTUAL_ENV=$PWD/.venv .venv/bin/uv pip sync -q ${again:+--reinstall} --require-hashes requirements/dev.txt; then
   echo "uv could not install from here; trying pip" >&2
-  .venv/bin/python -m pip install -q --require-hashes -r requirements/dev.txt
+  .venv/bin/python -m pip install -q ${again:+--force-reinstall} --require-hashes -r requirements/dev.txt
 fi
+rm -f .venv/.installing
 echo "$wanted" >$stamp

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from shared.clock import Clock
-from shared.settings import ConfigurationRefused, SuiteSettings
+from shared.settings import ConfigurationRefused, SuiteSettings, setting_or_file
 
 SERVICE: Final = "admin-panel"  # the name in logs and event sources
 _LOCAL: Final = "127.0.0.1:5432"
@@ -78,9 +77,8 @@ def use_migration_roles() -> None:
         ("ADMIN_DATABASE_URL", "ADMIN_MIGRATION_DATABASE_URL"),
         ("MOVIES_DATABASE_URL", "MOVIES_MIGRATION_DATABASE_URL"),
     ):
-        path = os.environ.get(f"{migration}_FILE")
-        url = Path(path).read_text().strip() if path else os.environ.get(migration)
-        if not url:
+        url = setting_or_file(migration)
+        if url is None:
             raise ConfigurationRefused(migration, "it is needed to migrate")
         os.environ.pop(f"{setting}_FILE", None)
         os.environ[setting] = url

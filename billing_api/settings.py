@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
-from shared.settings import ConfigurationRefused, SuiteSettings
+from shared.settings import ConfigurationRefused, SuiteSettings, setting_or_file
 
 DEMO_SELLER_INN: Final = "7700000000"
 AUDIENCE: Final = "billing-api"  # this service's name in tokens, logs and event sources
@@ -59,9 +58,8 @@ def use_migration_role() -> None:
 
     Raises ConfigurationRefused when neither is set: the service's own role may not change tables.
     """
-    path = os.environ.get("MIGRATION_DATABASE_URL_FILE")
-    url = Path(path).read_text().strip() if path else os.environ.get("MIGRATION_DATABASE_URL")
-    if not url:
+    url = setting_or_file("MIGRATION_DATABASE_URL")
+    if url is None:
         raise ConfigurationRefused("MIGRATION_DATABASE_URL", "it is needed to migrate")
     os.environ.pop("DATABASE_URL_FILE", None)
     os.environ["DATABASE_URL"] = url

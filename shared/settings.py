@@ -63,18 +63,27 @@ def halting_gunicorn() -> Iterator[None]:
         raise SystemExit(_GUNICORN_HALTS) from None
 
 
+def setting_or_file(name: str) -> str | None:
+    """A setting that no settings class holds: of the environment, or of the file ``<name>_FILE`` names.
+
+    None when neither is set or it is empty. Raises ConfigurationRefused when the file cannot be read.
+    """
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name) or None
+    try:
+        return Path(path).read_text().strip() or None
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationRefused(f"{name}_FILE", "the file cannot be read") from None
+
+
 class _FileSecrets(PydanticBaseSettingsSource):
     """``NAME_FILE`` gives the value of ``NAME`` (Docker secrets)."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        setting = f"{field_name.upper()}_FILE"
-        path = os.environ.get(setting)
-        if not path:
-            return None, field_name, False
-        try:
-            return Path(path).read_text().strip(), field_name, False
-        except (OSError, UnicodeDecodeError):
-            raise ConfigurationRefused(setting, "the file cannot be read") from None
+        name = field_name.upper()
+        given = setting_or_file(name) if os.environ.get(f"{name}_FILE") else None
+        return given, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 
 from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from pay_api.models import Base
+from shared.settings import ConfigurationRefused, setting_or_file
 
 
 def _url() -> str:
-    path = os.environ.get("MIGRATION_DATABASE_URL_FILE")
-    url = Path(path).read_text().strip() if path else os.environ["MIGRATION_DATABASE_URL"]
+    url = setting_or_file("MIGRATION_DATABASE_URL")
+    if url is None:
+        raise ConfigurationRefused("MIGRATION_DATABASE_URL", "it is needed to migrate")
     return url.replace("postgresql://", "postgresql+asyncpg://", 1)
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from shared.ids import new_id
 from shared.queue import broker, replay, topology
+from shared.settings import setting_or_file
 
 
 def _setting(name: str) -> str:
     """A setting of the environment, or of the file that ``<name>_FILE`` names."""
-    if file := os.environ.get(f"{name}_FILE"):
-        return Path(file).read_text().strip()
-    if value := os.environ.get(name):
+    if value := setting_or_file(name):
         return value
     raise SystemExit(f"{name} is not set")
 

@@ -10,9 +10,16 @@ from typing import Any, Final
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractExchange, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelClosed, ChannelInvalidStateError, DeliveryError
+from aio_pika.exceptions import (
+    AMQPError,
+    ChannelClosed,
+    ChannelInvalidStateError,
+    ChannelPreconditionFailed,
+    DeliveryError,
+)
 from aiormq.exceptions import AMQPError as WireError
 
+from shared import logs
 from shared.queue import topology
 
 CONFIRM_TIMEOUT_SECONDS: Final = 5.0
@@ -29,6 +36,9 @@ BROKER_ERRORS: Final = (
     TimeoutError,
     RuntimeError,  # the client's own way to say that a transport is closed
 )
+
+
+log = logs.logger(__name__)
 
 
 class NotDelivered(Exception):
@@ -59,20 +69,37 @@ async def declare_topology(connection: AbstractConnection) -> None:
         exchanges[exchange.name] = await channel.declare_exchange(
             exchange.name, aio_pika.ExchangeType.TOPIC, durable=True
         )
-    parking = await channel.declare_exchange(
-        topology.DEAD_LETTER_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True
-    )
+    await channel.declare_exchange(topology.DEAD_LETTER_EXCHANGE, aio_pika.ExchangeType.DIRECT, durable=True)
     for queue in topology.QUEUES:
-        dead = await channel.declare_queue(
-            queue.dead_letter_queue, durable=True, arguments=queue.dead_letter_arguments()
-        )
-        await dead.bind(parking, routing_key=queue.name)
+        await _declare_parking(connection, queue)
         declared = await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments())
         for key in queue.binding_keys:
             await declared.bind(exchanges[queue.exchange], routing_key=key)
     for stream in topology.STREAMS:
         declared = await channel.declare_queue(stream.name, durable=True, arguments=stream.arguments())
         await declared.bind(exchanges[stream.exchange], routing_key="#")
+    await channel.close()
+
+
+async def _declare_parking(connection: AbstractConnection, queue: topology.ServiceQueue) -> None:
+    """A dead-letter queue; one that an older version declared otherwise is made anew once it is empty."""
+    name, arguments = queue.dead_letter_queue, queue.dead_letter_arguments()
+    channel = await connection.channel()
+    try:
+        dead = await channel.declare_queue(name, durable=True, arguments=arguments)
+    except ChannelPreconditionFailed:  # which closes the channel
+        channel = await connection.channel()
+        dead = await channel.declare_queue(name, passive=True)
+        await dead.unbind(topology.DEAD_LETTER_EXCHANGE, routing_key=queue.name)  # parking waits meanwhile
+        dead = await channel.declare_queue(name, passive=True)
+        if dead.declaration_result.message_count:
+            log.warning(
+                "dead-letter-queue-is-of-an-older-version", queue=name, advice="redrive, then declare"
+            )
+        else:
+            await channel.queue_delete(name)
+            dead = await channel.declare_queue(name, durable=True, arguments=arguments)
+    await dead.bind(topology.DEAD_LETTER_EXCHANGE, routing_key=queue.name)
     await channel.close()
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 DEAD_LETTER_EXCHANGE: Final = "dead-letters"
 DELIVERY_LIMIT: Final = 20  # returns by the broker itself (a consumer that dies); handler failures we count
+# RabbitMQ 4 drops what was taken 20 times and not acknowledged, unless told otherwise: looking would lose it
+PARKING_DELIVERY_LIMIT: Final = 1_000_000_000
 STREAM_MAX_AGE: Final = "30D"
 STREAM_MAX_BYTES: Final = 2_000_000_000
 STREAM_SEGMENT_BYTES: Final = 50_000_000
@@ -47,6 +49,7 @@ class ServiceQueue:
     def dead_letter_arguments(self) -> dict[str, Any]:
         return {
             "x-queue-type": "quorum",
+            "x-delivery-limit": PARKING_DELIVERY_LIMIT,
             "x-max-length": PARKING_MAX_MESSAGES,
             "x-overflow": "reject-publish",
         }

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from shared.queue.messages.payments import PaymentStatus
 from shared.queue.messages.users import AccessState
 from shared.queue.outages import is_outage
 from shared.queue.relay import Relay
+from tests.servers import Broker
 from tests.shared.queue_world import NOW, QUEUE, World, parked_messages, state
 
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
@@ -413,6 +415,30 @@ def test_envelope_is_a_cloudevent_to_an_independent_library() -> None:
     assert event.get_type() == "payment.succeeded"
     assert event.get_extension("aggregatesequence") == 7
     assert event.get_time() == NOW
+
+
+async def test_a_dead_letter_queue_of_an_older_version_is_made_anew_once_it_is_empty(
+    new_broker: Callable[[], Broker],
+) -> None:
+    """RabbitMQ 4 gave those without a limit one of 20: parked messages were lost by being looked at."""
+    amqp_url = (await asyncio.to_thread(new_broker)).amqp_url
+    older = {"x-queue-type": "quorum", "x-max-length": 100_000, "x-overflow": "reject-publish"}
+    empty, filled = (topology.queue(name) for name in ("users.payments", QUEUE))
+    async with broker.connected(amqp_url, "test") as connection:
+        channel = await connection.channel()
+        for queue in (empty, filled):
+            await channel.declare_queue(queue.dead_letter_queue, durable=True, arguments=older)
+        publisher = await broker.Publisher.open(connection)
+        await publisher.publish("", filled.dead_letter_queue, b"{}", message_id="x")
+        for _ in range(2):
+            await broker.declare_topology(connection)
+        for queue in (empty, filled):
+            await publisher.publish(topology.DEAD_LETTER_EXCHANGE, queue.name, b"{}", message_id="y")
+        kept = [m.message_id async for m in broker.take(connection, filled.dead_letter_queue, 10)]
+        assert kept == ["x", "y"]
+        arguments = empty.dead_letter_arguments()
+        assert arguments["x-delivery-limit"] > 1_000_000
+        await channel.declare_queue(empty.dead_letter_queue, durable=True, arguments=arguments)
 
 
 def test_every_bound_queue_has_a_dead_letter_queue_and_limits() -> None:

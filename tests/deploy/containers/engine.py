@@ -36,6 +36,11 @@ class Container:
             name.removeprefix(prefix): how["IPAddress"] for name, how in attached if name.startswith(prefix)
         }
 
+    def setting(self, name: str) -> str:
+        """A variable of the container's environment."""
+        settings = (item.partition("=") for item in self.facts["Config"]["Env"])
+        return next(value for key, _, value in settings if key == name)
+
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs the command in the container as its own user."""
         return docker("exec", self.facts["Id"], *command)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from urllib.parse import urlsplit
 
 import httpx
 import psycopg2
 import pytest
 
 from deploy.compose import ComposeStack
-from shared.queue import broker
+from shared.queue import broker, topology
 from tests.deploy.containers.engine import compose, containers
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
@@ -44,6 +45,11 @@ async def read_from_first(stream: str) -> list[str]:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return ids
+
+
+def amqp_address() -> str:
+    """Host and port of the broker as this machine reaches it."""
+    return urlsplit(str(ComposeStack().urls()["amqp"])).netloc.rsplit("@", 1)[1]
 
 
 def stored() -> dict[str, set[str]]:
@@ -82,6 +88,23 @@ async def wait_until_healthy(patience_seconds: float = 120) -> None:
             if all(state.get("Health", {}).get("Status", "healthy") == "healthy" for state in states):
                 return
             await asyncio.sleep(1)
+
+
+async def test_a_parked_message_is_still_there_however_often_it_is_looked_at() -> None:
+    """RabbitMQ 4 has a limit of deliveries where none is declared; 3.10 of the local stack has none."""
+    owner = containers()["broker-migrate"].setting("AMQP_URL").replace("rabbitmq:5672", amqp_address())
+    dead = topology.QUEUES[0].dead_letter_queue
+    async with broker.connected(owner, "survival") as connection:
+        publisher = await broker.Publisher.open(connection)
+        await publisher.publish("", dead, b"{}", message_id="looked-at")
+    for _ in range(30):
+        async with broker.connected(owner, "survival") as connection:
+            seen = [message.message_id async for message in broker.take(connection, dead, 10)]
+            assert "looked-at" in seen
+    async with broker.connected(owner, "survival") as connection:
+        async for message in broker.take(connection, dead, 10):
+            if message.message_id == "looked-at":
+                await message.ack()
 
 
 async def test_a_recreated_broker_keeps_every_event() -> None:

@@ -21,7 +21,8 @@ def configured() -> bool:
 
 
 def failpoint(name: str) -> None:
-    """Does what ``FAILPOINTS`` says for this place: ``kill`` (SIGKILL to ourselves, at once) or ``raise``.
+    """Does what ``FAILPOINTS`` says for this place: ``kill`` (SIGKILL to ourselves, at once), ``freeze``
+    (SIGSTOP, as when a machine is paused: the test sends SIGCONT) or ``raise``.
 
     ``FAILPOINTS=relay.after_claim_before_publish=kill,consumer.after_receive=raise@3``: ``@3`` acts from the
     third passage on. Raises FailpointReached, and ValueError for an action that does not exist.
@@ -35,10 +36,11 @@ def failpoint(name: str) -> None:
             continue
         action, _, passage = what.partition("@")
         _reached[name] += 1
-        if _reached[name] < int(passage or 1):
+        if _reached[name] < int(passage or 1) or (action == "freeze" and _reached[name] > int(passage or 1)):
+            return  # a frozen process goes on once it is woken
+        if action in ("kill", "freeze"):
+            os.kill(os.getpid(), signal.SIGKILL if action == "kill" else signal.SIGSTOP)
             return
-        if action == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
         if action == "raise":
             raise FailpointReached(name)
         raise ValueError(f"{SETTING}: no action {action!r}")

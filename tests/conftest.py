@@ -17,6 +17,7 @@ from deploy.stack import wait_for_catalogue
 from shared.queue import outbox
 from tests import asyncapi_schemas, servers
 from tests.servers import Broker, DatabaseUrls, PostgresServer
+from tests.shared.operators.running import Collector
 
 _RUN = pytest.StashKey[Path]()
 
@@ -82,17 +83,28 @@ def management_url(broker: Broker) -> str:
 
 
 @pytest.fixture(scope="session")
-def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def collector() -> Iterator[Collector]:
+    """Collects the traces of the running stack."""
+    made = Collector()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[LocalStack]:
     """The whole local stack with the real services, dropped at the end; for tests marked e2e.
 
-    It has ports and data of its own and runs this checkout's code. They run one after another (`make test`).
+    It has ports and data of its own, runs this checkout's code and sends its traces to ``collector``. The
+    tests run one after another (`make test`).
     """
     root = tmp_path_factory.mktemp("stack")
     servers.give_ports(root)
     stack = LocalStack(root)
     try:
         try:
-            stack.up(Progress())
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+                stack.up(Progress())
             wait_for_catalogue(stack, Progress())
         except ServiceFailed as failure:
             pytest.fail(f"{failure.name} failed: {failure.what}\n{failure.log}", pytrace=False)

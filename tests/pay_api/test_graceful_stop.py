@@ -21,7 +21,7 @@ from shared.clock import OFFSET_KEY
 from shared.queue import broker as rabbit
 from tests import servers
 from tests.pay_api.conftest import TOKEN, House, Pay
-from tests.pay_api.test_threeds import challenged
+from tests.pay_api.test_threeds import challenged, local
 from tests.servers import Broker
 
 COMMANDS = {process.name: process for process in PROCESSES}
@@ -113,7 +113,7 @@ async def test_an_open_stream_does_not_hold_the_service_up(
                     break
                 except httpx.TransportError:
                     await asyncio.sleep(0.1)
-        url = f"http://127.0.0.1:{port}/" + view["events_url"].split("/", 3)[3]
+        url = local(pay, view["events_url"]).replace(pay.house.pay_url, f"http://127.0.0.1:{port}")
 
         async def follow() -> None:
             async with pay.http.stream("GET", url) as stream:

@@ -16,7 +16,7 @@ from shared.queue import broker, retention, topology
 BATCH: Final = 200
 LEASE_SECONDS: Final = 30
 SCAN_SECONDS: Final = 1.0  # the fallback when a NOTIFY is missed
-_PURGE_EVERY_SECONDS: Final = 3600
+PURGE_EVERY_SECONDS: Final = 3600.0
 _MEASURE_EVERY_SECONDS: Final = 5.0
 _STEADY_SECONDS: Final = 10.0
 
@@ -63,15 +63,17 @@ class Relay:
     exchanges: list[str]
     batch: int = BATCH
     lease_seconds: float = LEASE_SECONDS
+    purge_every_seconds: float = PURGE_EVERY_SECONDS
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set; trouble with the broker or the database is logged and waited out."""
-        measuring = asyncio.create_task(self._measure(stop))
+        beside = [asyncio.create_task(work(stop)) for work in (self._measure, self._purge)]
         try:
             await self._relay(stop)
         finally:
-            measuring.cancel()
+            for task in beside:
+                task.cancel()
 
     async def _relay(self, stop: asyncio.Event) -> None:
         delay, loop = 0.2, asyncio.get_running_loop()
@@ -117,16 +119,10 @@ class Relay:
         presence: broker.Presence,
         stop: asyncio.Event,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        purged_at = loop.time()
         while not stop.is_set():
             self._wake.clear()
-            if await self._publish_batch(database, publisher, presence):
-                continue
-            if loop.time() - purged_at > _PURGE_EVERY_SECONDS:
-                purged_at = loop.time()
-                await retention.purge(database)
-            await _wait_any(stop, self._wake, SCAN_SECONDS)
+            if not await self._publish_batch(database, publisher, presence):
+                await _wait_any(stop, self._wake, SCAN_SECONDS)
 
     async def _publish_batch(
         self, database: asyncpg.Connection[Any], publisher: broker.Publisher, presence: broker.Presence
@@ -187,6 +183,19 @@ class Relay:
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 log.warning("outbox-not-measured", error=type(error).__name__)
             await _wait(stop, _MEASURE_EVERY_SECONDS)
+
+    async def _purge(self, stop: asyncio.Event) -> None:
+        """Removes old rows from time to time, however busy the relay is and whatever the broker does."""
+        while not stop.is_set():
+            await _wait(stop, self.purge_every_seconds)
+            try:
+                database = await asyncpg.connect(self.database_url, timeout=5, command_timeout=60)
+                try:
+                    await retention.purge(database)
+                finally:
+                    await database.close(timeout=2)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.warning("old-rows-not-removed", error=type(error).__name__)
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
 from deploy.local.databases import DATABASES, ROLES, DatabaseUrls
+from shared.queue import retention
 
 MIGRATIONS = {
     "users": ["alembic", "-c", "user_api/alembic.ini", "upgrade", "head"],
     "pay": ["alembic", "-c", "pay_api/alembic.ini", "upgrade", "head"],
     "billing": ["python", "-m", "billing_api.manage", "migrate"],
 }
+OLD_EVENT = (
+    "INSERT INTO outbox (event_id, exchange, event_type, aggregate_type, aggregate_id, aggregate_sequence,"
+    " envelope, created_at, published_at)"
+    " VALUES (gen_random_uuid(), 'e', 't', 'a', gen_random_uuid(), 1, '{}', $1, $1)"
+)
+OLD_INBOX = (
+    "INSERT INTO inbox (consumer, event_id, event_type, aggregate_type, aggregate_id, aggregate_sequence,"
+    " outcome, handled_at) VALUES ('q', gen_random_uuid(), 't', 'a', gen_random_uuid(), 1, 'applied', $1)"
+)
+OLD_KEY = (
+    "INSERT INTO idempotency_key (id, caller, method, path_template, key, request_hash, created_at)"
+    " VALUES (gen_random_uuid(), 'c', 'POST', '/', 'k', '', $1)"
+)
 HOME = {role: name for name, roles in DATABASES.items() for role in roles}
 Made = dict[str, DatabaseUrls]
 
@@ -101,6 +116,22 @@ async def test_pay_api_cannot_change_history(made: Made) -> None:
     await refuse(url, "UPDATE payment_transition SET payment_id = payment_id")
     await refuse(url, "INSERT INTO payment_edge SELECT * FROM payment_edge")
     await run(url, "UPDATE payment SET id = id WHERE false", "DELETE FROM idempotency_key WHERE false")
+
+
+@pytest.mark.parametrize("database", MIGRATIONS)
+async def test_the_services_remove_what_is_too_old_with_their_own_roles(made: Made, database: str) -> None:
+    """By triggers, too, nothing may stand in the way of the relay's hourly purge."""
+    connection = await asyncpg.connect(made[database].service)
+    long_ago = datetime.now(UTC) - timedelta(days=90)
+    try:
+        await connection.execute(OLD_EVENT, long_ago)
+        await connection.execute(OLD_INBOX, long_ago)
+        await connection.execute(OLD_KEY, long_ago)
+        await retention.purge(connection)
+        for table in ("outbox", "inbox", "idempotency_key"):
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+    finally:
+        await connection.close()
 
 
 async def test_time_outs_of_the_roles_that_serve(made: Made) -> None:

@@ -32,7 +32,7 @@ async def ask(address: str) -> str:
         async with httpx.AsyncClient(trust_env=False, follow_redirects=True, timeout=20) as http:
             answer = await http.get(address)
             answer.raise_for_status()
-            assert str(answer.url).startswith(f"http://{parts.netloc}/"), f"{address} leads to {answer.url}"
+            assert answer.url.netloc.decode() == parts.netloc, f"{address} leads to {answer.url}"
             return f"{answer.status_code} {answer.headers.get('server', '')}"
     if parts.scheme == "amqp":
         connection = await aio_pika.connect(address)

@@ -1,0 +1,90 @@
+"""The relay: told to stop in a batch, handed a message back, busy for days without a pause."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from shared.ids import new_id
+from shared.queue import broker, outbox
+from shared.queue.messages.users import UserState
+from shared.queue.relay import Relay
+from tests.shared.queue_world import NOW, QUEUE, World
+
+UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+
+
+async def test_a_batch_in_flight_is_marked_and_the_rest_is_left_unclaimed(world: World) -> None:
+    await world.publish(*((new_id(), "payment.created") for _ in range(2000)))
+    relay = world.relay()
+    relay.batch = 50
+    world.start(relay)
+    await world.until("SELECT count(*) > 0 FROM outbox WHERE published_at IS NOT NULL", True)
+    world.stop.set()
+    await asyncio.wait_for(asyncio.gather(*world.tasks), 10)
+    (row,) = await world.rows(
+        "SELECT count(*) FILTER (WHERE published_at IS NOT NULL) AS sent,"
+        " count(*) FILTER (WHERE leased_until IS NOT NULL) AS leased FROM outbox"
+    )
+    assert 0 < row.sent < 2000
+    assert row.leased == 0
+    async with broker.connected(world.amqp_url, "test") as connection:
+        depth = await broker.depths(connection, [QUEUE])
+    assert depth == {QUEUE: row.sent}  # what arrived is marked, what is marked arrived
+
+
+async def test_a_returned_message_waits_with_its_reason_and_goes_out_later(world: World) -> None:
+    """The queue is there but no longer bound: the broker hands a mandatory message back."""
+    user = new_id()
+    state = UserState(
+        user_id=user,
+        status="active",
+        locale="ru",
+        time_zone="Europe/Moscow",
+        token_epoch=0,
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    async with broker.connected(world.amqp_url, "test") as connection:
+        queue = await (await connection.channel()).get_queue("billing.users")
+        await queue.unbind("users", "user.*")
+        async with world.sessions.begin() as session:
+            await outbox.add_async(session, "user-api", "user.registered", user, state, NOW)
+        world.start(Relay(world.url, world.amqp_url, "user-api", ["users"]))
+        await world.until("SELECT count(*) FROM outbox WHERE attempts >= 2 AND last_error IS NOT NULL", 1)
+        (row,) = await world.rows("SELECT last_error, published_at, lease_token FROM outbox")
+        assert "NO_ROUTE" in row.last_error
+        assert (row.published_at, row.lease_token) == (None, None)
+        await queue.bind("users", "user.*")
+        await world.until(UNPUBLISHED, 0)
+        message = await queue.get(timeout=5)
+        assert message is not None
+        assert message.routing_key == "user.registered"
+
+
+async def test_old_rows_go_while_the_relay_is_never_idle(world: World) -> None:
+    connection = await asyncpg.connect(world.url)
+    await world.publish(*((new_id(), "payment.created") for _ in range(30)))
+    long_ago = datetime.now(UTC) - timedelta(days=15)
+    await connection.execute("UPDATE outbox SET published_at = $1", long_ago)
+    relay = world.relay()
+    relay.purge_every_seconds = 0.5
+    busy = True
+
+    async def load() -> None:
+        while busy:
+            await world.publish(*((new_id(), "payment.created") for _ in range(20)))
+
+    world.start(relay)
+    loading = asyncio.create_task(load())
+    old = "SELECT count(*) FROM outbox WHERE published_at < clock_timestamp() - interval '14 days'"
+    try:
+        await world.until(old, 0)
+    finally:
+        busy = False
+        await loading
+    assert (await world.rows("SELECT count(*) FROM outbox WHERE published_at IS NOT NULL"))[0][0] > 0
+    await world.until(UNPUBLISHED, 0)
+    await connection.close()

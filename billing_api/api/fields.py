@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import available_timezones
 
 from drf_spectacular.utils import extend_schema_field
@@ -84,7 +85,26 @@ class StrictBoolean(serializers.BooleanField):
         return data
 
 
-class TimeZoneField(serializers.CharField):
+class StrictText(serializers.CharField):
+    """A JSON string; a number or a boolean is not taken for one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class StrictUuid(serializers.UUIDField):
+    """An id in its written form; a number is not taken for one."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        found: UUID = super().to_internal_value(data)
+        return found
+
+
+class TimeZoneField(StrictText):
     """A zone of the IANA database."""
 
     def to_internal_value(self, data: Any) -> str:

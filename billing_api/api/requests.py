@@ -6,7 +6,14 @@ from typing import Any, TypeVar
 
 from rest_framework import serializers
 
-from billing_api.api.fields import MoneyInput, StrictBoolean, StrictInteger, TimeZoneField
+from billing_api.api.fields import (
+    MoneyInput,
+    StrictBoolean,
+    StrictInteger,
+    StrictText,
+    StrictUuid,
+    TimeZoneField,
+)
 from shared.errors import AppError, Kind
 from shared.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
@@ -36,22 +43,22 @@ def read(form: type[Form], data: Any, place: str = "body") -> dict[str, Any]:
 class CustomerInput(serializers.Serializer[Any]):
     """``CustomerSnapshot``: how UserAPI knows the customer now; the newer sequence wins."""
 
-    user_id = serializers.UUIDField()
+    user_id = StrictUuid()
     sequence = StrictInteger(min_value=0, max_value=_MAX_SEQUENCE)
     locale = serializers.RegexField(r"^[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?$", max_length=16)
     time_zone = TimeZoneField(max_length=64)
-    email_hash = serializers.CharField(max_length=128)
+    email_hash = StrictText(max_length=128)
     email = serializers.EmailField(max_length=320)
-    document_name = serializers.CharField(max_length=255, allow_blank=True, default="")
+    document_name = StrictText(max_length=255, allow_blank=True, default="")
 
 
 class QuoteInput(serializers.Serializer[Any]):
     """What a price is asked for."""
 
     customer = CustomerInput()
-    product_id = serializers.UUIDField()
-    price_id = serializers.UUIDField(required=False, allow_null=True, default=None)
-    promo_code = serializers.CharField(max_length=64, required=False, allow_null=True, default=None)
+    product_id = StrictUuid()
+    price_id = StrictUuid(required=False, allow_null=True, default=None)
+    promo_code = StrictText(max_length=64, required=False, allow_null=True, default=None)
 
 
 class StartInput(QuoteInput):
@@ -70,8 +77,8 @@ class CancelInput(serializers.Serializer[Any]):
 class ChangeProductInput(serializers.Serializer[Any]):
     """The product changed to; ``expected_amount`` is what the user saw to be due now."""
 
-    product_id = serializers.UUIDField()
-    price_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    product_id = StrictUuid()
+    price_id = StrictUuid(required=False, allow_null=True, default=None)
     preview = StrictBoolean(default=False)
     expected_amount = MoneyInput(required=False, allow_null=True, default=None)
 
@@ -83,9 +90,9 @@ class NothingInput(serializers.Serializer[Any]):
 class CancellationInput(serializers.Serializer[Any]):
     """A payment as PayAPI shows it now."""
 
-    user_id = serializers.UUIDField()
-    invoice_id = serializers.UUIDField()
-    status = serializers.CharField(max_length=24)
+    user_id = StrictUuid()
+    invoice_id = StrictUuid()
+    status = StrictText(max_length=24)
     captured = MoneyInput()
     refunded = MoneyInput()
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, IPvAnyAddress
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, IPvAnyAddress
 
 from pay_api.api import examples
 from pay_api.links import Links, Purpose
@@ -41,6 +41,13 @@ def _web_address(value: str) -> str:
 def _plain(value: str) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in value) or not value.strip():
         raise ValueError("must be readable text")
+    return value
+
+
+def _written(value: object) -> object:
+    """An address in its written form: a bare number would be taken for one too."""
+    if isinstance(value, int):
+        raise ValueError("must be an IP address")
     return value
 
 
@@ -90,7 +97,7 @@ class PayerBody(_Body):
     """Who pays; the address and e-mail go to the provider and nowhere else."""
 
     email: Annotated[EmailStr, Field(max_length=254)] | None = None
-    ip: IPvAnyAddress | None = None
+    ip: Annotated[IPvAnyAddress, BeforeValidator(_written)] | None = None
     locale: Literal["ru", "en"] = "ru"
 
 

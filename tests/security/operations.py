@@ -81,10 +81,22 @@ def operations(document: Mapping[str, Any]) -> list[Operation]:
 def body_schema(
     document: Mapping[str, Any], operation: Mapping[str, Any], media_type: str = "application/json"
 ) -> Mapping[str, Any] | None:
-    """The resolved schema of the body, if there is one."""
+    """The schema of the body with every reference in it resolved, if there is one."""
     content = operation.get("requestBody", {}).get("content", {})
     schema = content.get(media_type, {}).get("schema")
-    while schema is not None and "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    found: Mapping[str, Any] | None = schema
-    return found
+    return None if schema is None else _resolved(document, schema)
+
+
+def _resolved(document: Mapping[str, Any], value: Any, inside: tuple[str, ...] = ()) -> Any:
+    """A schema that refers to itself is cut at the second round."""
+    if isinstance(value, list):
+        return [_resolved(document, one, inside) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    reference = value.get("$ref")
+    if isinstance(reference, str):
+        if reference in inside:
+            return {}
+        target = document["components"]["schemas"][reference.rpartition("/")[2]]
+        return _resolved(document, target, (*inside, reference))
+    return {name: _resolved(document, one, inside) for name, one in value.items()}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import BaseModel, Field, SecretStr, StringConstraints, field_serializer
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, StringConstraints, field_serializer
 
 from shared.errors import invalid
 from shared.money import Money
@@ -57,11 +57,18 @@ class HostedBody(RequestBody):
 PaymentBody = Annotated[CardCryptogramBody | SavedMethodBody | HostedBody, Field(discriminator="kind")]
 
 
+def _is_boolean(value: object) -> object:
+    """A consent is said, never read out of a number or a word that happens to be equal to true."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
 class ConsentBody(RequestBody):
     """Consent to automatic charges; ``accepted`` can only be true."""
 
     text_version: Line
-    accepted: Literal[True]
+    accepted: Annotated[Literal[True], BeforeValidator(_is_boolean)]
 
     def value(self) -> Consent:
         return Consent(self.text_version)

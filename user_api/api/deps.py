@@ -27,12 +27,13 @@ class RequestBody(BaseModel):
     @classmethod
     def _storable(cls, data: Any) -> Any:
         """Refuses what neither Postgres nor UTF-8 can hold: NUL and lone surrogates."""
-        if isinstance(data, dict) and any(
-            isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value))
-            for value in data.values()
-        ):
-            raise ValueError("text with characters that cannot be stored")
+        if isinstance(data, dict) and (unstorable := [name for name in data if _is_unstorable(data[name])]):
+            raise ValueError(f"{', '.join(map(str, unstorable))}: has characters that cannot be stored")
         return data
+
+
+def _is_unstorable(value: Any) -> bool:
+    return isinstance(value, str) and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value))
 
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]

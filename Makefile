@@ -7,7 +7,7 @@ WORKERS ?= 2
 TEST_ROUNDS ?= 1
 export PYTHON MODE
 .DEFAULT_GOAL := help
-.PHONY: help up down reset urls ps logs time-travel demo test test-long test-docker test-bare check lock venv clean
+.PHONY: help up down reset urls ps logs time-travel verify demo test test-long test-docker test-bare check lock venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ logs: venv ## the end of the logs (S=service for one)
 time-travel: venv ## move the suite's clock forward and wait until all that is due is done (DAYS=n)
 	@test -n "$(DAYS)" || { echo "usage: make time-travel DAYS=30" >&2; exit 2; }
 	@$(STACK) time-travel $(DAYS)
+
+verify: venv ## whether PayAPI, BillingAPI, UserAPI and the provider agree on all money and rights
+	@$(STACK) verify
 
 demo: venv ## one customer's story through every service, against the running stack
 	@$(STACK) run tests.e2e.demo

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from deploy import compose
+from deploy import compose, verify
 from deploy.compose import ComposeStack
 from deploy.local.programs import own_file
 from deploy.local.stack import LocalStack
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parses the command line and runs one command at a time per checkout."""
     parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("up", "down", "reset", "urls", "ps", "mode"):
+    for name in ("up", "down", "reset", "urls", "ps", "mode", "verify"):
         commands.add_parser(name)
     logs = commands.add_parser("logs")
     logs.add_argument("service", nargs="?")
@@ -198,6 +198,8 @@ def _look(options: argparse.Namespace) -> int:
         return show_logs(stack, options.service, options.lines)
     if options.command == "time-travel":
         return time_travel(stack, options.days)
+    if options.command == "verify":
+        return verify.run(verify.Services(stack.urls(), stack.operator_tokens()))
     return demo(stack, options.module)
 
 

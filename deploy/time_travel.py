@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from deploy.progress import Progress
 
@@ -19,13 +20,14 @@ class StillBusy(Exception):
     """The stack did not become quiet in time; says what it waits for."""
 
 
-def _call(url: str, token: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
+def call(url: str, token: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """The JSON a service answers to its operator. Raises SystemExit for a refusal, URLError when away."""
     request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode())
     request.add_header("Authorization", f"Bearer {token}")
     request.add_header("Content-Type", "application/json")
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            content: dict[str, object] = json.load(answer)
+            content: dict[str, Any] = json.load(answer)
             return content
     except urllib.error.HTTPError as refusal:
         raise SystemExit(
@@ -47,7 +49,7 @@ def travel(
     Raises StillBusy.
     """
     amount = {"days": int(days)} if days == int(days) else {"seconds": int(days * 86_400)}
-    moved = _call(f"{urls['user_api']}/internal/v1/time-travel", tokens["user-api"], amount)
+    moved = call(f"{urls['user_api']}/internal/v1/time-travel", tokens["user-api"], amount)
     now = datetime.fromisoformat(str(moved["now"]))
     progress.step(f"the suite's clock says {now.isoformat()}")
     wait_until_quiet(urls, tokens, now, progress, patience_seconds)
@@ -81,7 +83,7 @@ def pending(urls: Mapping[str, object], tokens: Mapping[str, str], since: dateti
     for service in SERVICES:
         url = f"{urls[service.replace('-', '_')]}/internal/v1/quiescence"
         try:
-            answer = _call(url, tokens[service])
+            answer = call(url, tokens[service])
         except (urllib.error.URLError, OSError) as error:
             busy.append(f"{service} ({error})")
             continue

@@ -132,6 +132,12 @@ class PaymentBody(serializers.Serializer[Any]):
     succeeded_at = serializers.DateTimeField(allow_null=True)
 
 
+class BookedPaymentBody(PaymentBody):
+    """The same for other services, which ask about everybody."""
+
+    user_id = serializers.UUIDField()
+
+
 class AccessBasisBody(serializers.Serializer[Any]):
     """Why a user has access: a subscription or purchase and the resources it grants until when."""
 

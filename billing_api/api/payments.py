@@ -1,4 +1,4 @@
-"""/internal/v1/payments/{id}/cancellations: whether a payment may be cancelled, and for how much."""
+"""/internal/v1/payments: payments as billing sees them, and whether one may be cancelled and for how much."""
 
 from __future__ import annotations
 
@@ -8,15 +8,37 @@ from uuid import UUID
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
+from rest_framework.response import Response
 
-from billing_api.api.bodies import CancellationBody
-from billing_api.api.documents import IDEMPOTENCY_KEY
+from billing_api.api.bodies import BookedPaymentBody, CancellationBody
+from billing_api.api.documents import IDEMPOTENCY_KEY, page_of
 from billing_api.api.internal import InternalView
+from billing_api.api.lists import newest_first
 from billing_api.api.once import run_once
-from billing_api.api.requests import CancellationInput, read
+from billing_api.api.requests import CancellationInput, OfUserQuery, read
 from billing_api.billing_service.commands.cancel_payment import PaymentSeen, cancel_payment
+from billing_api.billing_service.models import Payment
+from billing_api.billing_service.queries.payments import payment_view, payments, payments_of
 from billing_api.billing_service.queries.shapes import money
 from billing_api.config import wiring
+
+
+class Payments(InternalView):
+    @extend_schema(
+        operation_id="list_payments",
+        tags=["payments"],
+        parameters=[OfUserQuery],
+        responses={200: page_of(BookedPaymentBody)},
+    )
+    def get(self, request: Request) -> Response:
+        """Payments of one user or of all; PayAPI's list is compared with it."""
+        query = read(OfUserQuery, request.query_params, "query")
+        found = payments() if query["user_id"] is None else payments_of(query["user_id"])
+        return Response(newest_first(found, "created_at", query, _booked))
+
+
+def _booked(row: Payment) -> dict[str, Any]:
+    return {"user_id": str(row.account.user_id)} | payment_view(row)
 
 
 class Cancellations(InternalView):

@@ -59,6 +59,7 @@ urlpatterns = [
     ),
     path("internal/v1/invoices", invoices.Invoices.as_view()),
     path("internal/v1/invoices/<uuid:invoice_id>", invoices.Invoice.as_view()),
+    path("internal/v1/payments", payments.Payments.as_view()),
     path("internal/v1/payments/<uuid:payment_id>/cancellations", payments.Cancellations.as_view()),
     path("internal/v1/accounts/<uuid:user_id>", accounts.AccountView.as_view()),
     path("internal/v1/access-bases", accounts.AccessBases.as_view()),

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from deploy import verify
 from tests.e2e.demo import tell
 from tests.e2e.stack import Stack
 from tests.e2e.transcript import Transcript
@@ -30,6 +31,7 @@ async def test_one_purchase_crosses_the_whole_diagram(stack: Stack, collector: C
     transcript = Transcript()
     await tell(stack, transcript)
     assert transcript.checks >= 50
+    assert await asyncio.to_thread(verify.run, verify.Services(stack.urls, stack.operator_tokens)) == 0
     await asyncio.to_thread(until, lambda: PURCHASE in paths(collector), "the purchase as one trace", 30)
 
 

@@ -8,10 +8,12 @@ from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
+from sqlalchemy import select
 
 from shared.asgi import problem_responses
 from user_api.api.access_rights import AccessRightList, check_resource, rights_list
 from user_api.api.deps import AppResources, CallerService, RequestBody
+from user_api.user_service.commerce_models import UserProduct
 
 router = APIRouter(prefix="/internal/v1", tags=["internal"], responses=problem_responses(401))
 
@@ -57,8 +59,20 @@ async def post_access_checks(
     return AccessCheckList(items=items)
 
 
+class StoredRightsList(AccessRightList):
+    """``removed``: purchases whose owner removed them, so that they give nothing; ``at``: when read (UTC)."""
+
+    removed: list[UUID]
+    at: datetime
+
+
 @router.get("/access-rights")
-async def get_access_rights(user_id: UUID, resources: AppResources, _: CallerService) -> AccessRightList:
+async def get_access_rights(user_id: UUID, resources: AppResources, _: CallerService) -> StoredRightsList:
     """A user's rights that hold now; empty for a user nobody knows."""
-    held = (await resources.rights.read([user_id]))[user_id]
-    return rights_list(held, resources.clock.now())
+    async with resources.sessions() as session:
+        gone = select(UserProduct.id).where(
+            UserProduct.user_id == user_id, UserProduct.removed_at.is_not(None)
+        )
+        removed = list(await session.scalars(gone))
+    held, now = (await resources.rights.read([user_id]))[user_id], resources.clock.now()
+    return StoredRightsList(items=rights_list(held, now).items, removed=removed, at=now)

@@ -11,14 +11,18 @@ from billing_api.billing_service.models import Payment
 from billing_api.billing_service.queries.shapes import moment, money
 
 
-def payments_of(user_id: UUID) -> QuerySet[Payment]:
-    """Newest first; for a keyset over (created_at, id)."""
+def payments() -> QuerySet[Payment]:
+    """Everybody's, newest first; for a keyset over (created_at, id)."""
     return (
         Payment.objects.select_related("account")
         .prefetch_related("refund_rows")
-        .filter(account__user_id=user_id)
         .order_by("-created_at", "-id")
     )
+
+
+def payments_of(user_id: UUID) -> QuerySet[Payment]:
+    """One user's, in the same order."""
+    return payments().filter(account__user_id=user_id)
 
 
 def payment_view(row: Payment) -> dict[str, Any]:

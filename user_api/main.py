@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.types import Receive, Scope, Send
 
 from shared import asgi, logs, tracing
@@ -18,9 +16,7 @@ from user_api.api import DEVELOPMENT_ROUTERS, ROUTERS
 from user_api.readiness import make_health
 from user_api.resources import open_resources
 from user_api.settings import Settings
-
-# Connections refused or lost, no connection free in time, locks not had in time.
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
+from user_api.user_service.database import DATABASE_AWAY
 
 log = logs.logger(__name__)
 

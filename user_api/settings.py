@@ -27,12 +27,19 @@ class Settings(SuiteSettings):
     # How often one address may register and may fail to log in (notation of the package `limits`).
     register_limit: str | None = None
     login_failures_per_ip: str = "100/hour"
+    reset_limit: str | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def registrations_per_ip(self) -> str:
         """10 an hour in production (reliability: enumeration); tests and demos all come from one address."""
         return self.register_limit or ("10/hour" if self.is_production else "2000/hour")
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def resets_per_ip(self) -> str:
+        """How often one address may ask for a password reset; like registrations."""
+        return self.reset_limit or ("20/hour" if self.is_production else "2000/hour")
 
     @property
     def allowed_return_origins(self) -> frozenset[str]:

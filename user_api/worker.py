@@ -12,8 +12,10 @@ from shared.measures import Measures
 from shared.queue import broker
 from shared.queue.consumer import Consumer
 from shared.queue.relay import run_relay
+from shared.settings import AppEnv
 from shared.worker import Loop, run_worker
 from user_api.consumers import EventHandlers
+from user_api.development_mail import print_letters
 from user_api.readiness import make_health
 from user_api.resources import Resources, open_resources
 from user_api.settings import Settings
@@ -45,6 +47,8 @@ def make_loops(resources: Resources) -> dict[str, Loop]:
     loops["relay"] = partial(run_relay, database_url, amqp_url, "user-api", ["users"])
     loops["measures"] = Measures("user-api", database_url, amqp_url).run
     loops["tidy-up"] = partial(tidy_up, resources)
+    if resources.settings.app_env is AppEnv.DEVELOPMENT:
+        loops["development-mail"] = partial(print_letters, resources)
     return loops
 
 

@@ -24,6 +24,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "billing-api": ("user-api",),
     "admin-panel": ("user-api",),
     "scheduler": ("billing-api",),
+    "mailer": ("user-api",),  # whoever sends mail; no process of the suite
     "operator": ("user-api", "pay-api", "billing-api"),
 }
 # When we are root the servers run as their packages' accounts, which need not be able to enter the checkout.

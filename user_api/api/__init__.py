@@ -8,9 +8,12 @@ from fastapi import APIRouter
 
 from user_api.api import (
     access_rights,
+    account_links,
+    account_pages,
     auth,
     internal_access,
     internal_clock,
+    internal_messages,
     internal_payments,
     internal_users,
     invoices,
@@ -33,10 +36,13 @@ from user_api.api import (
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     landing.router,
     auth.router,
+    account_links.router,
+    account_pages.router,
     sessions.router,
     me.router,
     jwks.router,
     internal_users.router,
+    internal_messages.router,
     products.router,
     quotes.router,
     subscriptions.router,

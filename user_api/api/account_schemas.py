@@ -25,6 +25,7 @@ Phone = Annotated[str, Field(max_length=32, examples=["+79161234567"]), AfterVal
 TimeZone = Annotated[str, Field(max_length=64, examples=["Europe/Moscow"]), AfterValidator(check_time_zone)]
 NewPassword = Annotated[SecretStr, Field(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=MAX_LENGTH)]
+LinkKey = Annotated[SecretStr, Field(min_length=1, max_length=128)]
 GivenToken = Annotated[SecretStr, Field(min_length=1, max_length=256)]
 
 
@@ -62,9 +63,27 @@ class ChangePasswordBody(RequestBody):
     new_password: NewPassword
 
 
+class PasswordResetBody(RequestBody):
+    email: EmailStr
+
+
+class CompleteResetBody(RequestBody):
+    """``key`` is the one of the link."""
+
+    key: LinkKey
+    new_password: NewPassword
+
+
+class LinkBody(RequestBody):
+    key: LinkKey
+
+
 class UserView(BaseModel):
+    """``email_confirmed_at`` is null until the link sent to the address has been used."""
+
     id: UUID
     email: str
+    email_confirmed_at: datetime | None
     full_name: str | None
     phone: str | None
     locale: str

@@ -41,7 +41,7 @@ _TEXTS: Final[dict[Language, dict[str, str]]] = {
         "open": "Open",
     },
 }
-_STYLE: Final = """
+STYLE: Final = """
 :root{color-scheme:light dark;--ink:#17171c;--soft:#5c5c68;--paper:#f6f5f2;
 --card:#fff;--line:#e4e2dc;--mark:#c2410c}
 @media(prefers-color-scheme:dark){:root{--ink:#f1f0ec;--soft:#a7a6b0;--paper:#131318;--card:#1c1c23;--line:#2c2c36;
@@ -88,7 +88,7 @@ def render_landing(language: Language, public_url: str) -> str:
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(words['title'])}</title><style>{_STYLE}</style></head><body><main>"
+        f"<title>{escape(words['title'])}</title><style>{STYLE}</style></head><body><main>"
         "<nav><b>cinema<i>.</i>billing</b>"
         f'<a href="?lang={other}" hreflang="{other}">{words["other"]}</a></nav>'
         f"<h1>{escape(words['heading'])}</h1><p>{escape(words['lead'])}</p><ul>{doors}</ul></main></body></html>"

@@ -12,6 +12,7 @@ from user_api.user_service.confirm_password import confirm_password
 from user_api.user_service.database import Sessions
 from user_api.user_service.end_sessions import forget_in_redis
 from user_api.user_service.events import add_user_event
+from user_api.user_service.messages import Kind, add_message, retire_messages
 from user_api.user_service.models import User
 from user_api.user_service.passwords import Passwords, check_policy
 
@@ -43,6 +44,8 @@ async def change_password(
         user.password_hash = hashed
         user.password_changed_at = user.updated_at = now
         user.token_epoch += 1
+        await retire_messages(session, user_id, Kind.PASSWORD_RESET, now)
         await add_user_event(session, "user.sessions_revoked", user, now)
+        await add_message(session, Kind.PASSWORD_CHANGED, user, now)
     await forget_in_redis(store, user_id, None)
     return user

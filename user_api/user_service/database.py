@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 Sessions = async_sessionmaker[AsyncSession]
+# Connections refused or lost, no connection free in time, locks not had in time.
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 
 
 def async_url(url: str) -> str:

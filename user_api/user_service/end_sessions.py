@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -13,7 +14,10 @@ from user_api.cache import ABSOLUTE_LIFETIME, SessionStore
 from user_api.user_service import repository
 from user_api.user_service.database import Sessions
 from user_api.user_service.events import add_user_event
+from user_api.user_service.messages import Kind, add_message
 from user_api.user_service.models import RevokedSession
+
+REFRESH_REUSE: Final = "refresh-reuse"
 
 log = logs.logger(__name__)
 
@@ -21,7 +25,10 @@ log = logs.logger(__name__)
 async def end_session(
     sessions: Sessions, store: SessionStore, *, user_id: UUID, family_id: UUID, reason: str, now: datetime
 ) -> None:
-    """Ends one family, with ``user.sessions_revoked``; again is without effect."""
+    """Ends one family, with ``user.sessions_revoked``; again is without effect.
+
+    When it ends because an old token of it was used, its owner is told by mail (reliability 4.3).
+    """
     async with sessions.begin() as session:
         user = await repository.lock_user(session, user_id)
         added = await session.scalar(
@@ -39,6 +46,8 @@ async def end_session(
         )
         if added is not None:
             await add_user_event(session, "user.sessions_revoked", user, now)
+            if reason == REFRESH_REUSE:
+                await add_message(session, Kind.SESSION_THEFT_SUSPECTED, user, now)
     await forget_in_redis(store, user_id, [family_id])
 
 

@@ -25,6 +25,7 @@ async def add_user_event(session: AsyncSession, event_type: str, user: User, now
         time_zone=user.time_zone,
         token_epoch=user.token_epoch,
         revoked_families=list(await repository.list_revoked_families(session, user, now)),
+        email_confirmed=user.email_confirmed_at is not None,
         created_at=user.created_at,
         updated_at=user.updated_at,
     )

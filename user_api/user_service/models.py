@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, MetaData, Text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, MetaData, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -26,7 +26,10 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """A person with an account. ``email_normalized`` decides whether two addresses are the same."""
+    """A person with an account. ``email_normalized`` decides whether two addresses are the same.
+
+    ``email_confirmed_at``: when the present address was proved to be the person's; NULL after a change of it.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -37,6 +40,7 @@ class User(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email: Mapped[str]
     email_normalized: Mapped[str] = mapped_column(unique=True)
+    email_confirmed_at: Mapped[datetime | None]
     password_hash: Mapped[str]
     full_name: Mapped[str | None]
     phone: Mapped[str | None]
@@ -91,3 +95,55 @@ class AccountAction(Base):
     action: Mapped[str]
     reason: Mapped[str]
     acted_at: Mapped[datetime]
+
+
+class AccountMessage(Base):
+    """A message somebody else's mailer is to send; see docs/decisions/0005.
+
+    ``address`` is set only when it goes elsewhere than to the account's present e-mail. ``email_hash``
+    (SHA-256) is of the e-mail the link is good for. ``token_hash`` (SHA-256) is of the secret in the link
+    collected last; the secret itself is kept nowhere.
+    """
+
+    __tablename__ = "account_messages"
+    __table_args__ = (
+        CheckConstraint(
+            "kind IN ('password_reset', 'email_confirmation', 'password_changed', 'email_changed',"
+            " 'session_theft_suspected')",
+            name="kind",
+        ),
+        Index(None, "user_id", "created_at"),
+        Index(None, "expires_at"),
+        Index(
+            "ix_account_messages_waiting",
+            "id",
+            postgresql_where=text("collected_at IS NULL AND used_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    address: Mapped[str | None]
+    email_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    token_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    collections: Mapped[int]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    collected_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
+class Erasure(Base):
+    """The act of erasing a person: what has been done in which place, and when. Kept; holds no contacts."""
+
+    __tablename__ = "erasures"
+    __table_args__ = (Index("ix_erasures_open", "id", postgresql_where=text("completed_at IS NULL")),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), unique=True)
+    requested_at: Mapped[datetime]
+    anonymised_at: Mapped[datetime]
+    sessions_forgotten_at: Mapped[datetime | None]
+    payments_erased_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Forgets what has outlived its use: answered keys, ended sessions, log-in counts, handled events."""
+"""Forgets what has outlived its use: keys, ended sessions, log-in counts, messages, handled events."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from sqlalchemy import delete, text
 
 from shared import idempotency
 from user_api.user_service.database import Sessions
-from user_api.user_service.models import RevokedSession
+from user_api.user_service.models import AccountMessage, RevokedSession
 from user_api.user_service.throttle_login import purge_throttle
 
+MESSAGES_KEPT: Final = timedelta(days=30)  # after their link has ended: to answer "was I written to?"
 INBOX_KEPT: Final = timedelta(days=60)  # longer than any event can come back from a stream or a redrive
 
 
@@ -23,6 +24,8 @@ async def purge_expired(sessions: Sessions, now: datetime) -> None:
         await session.execute(delete(RevokedSession).where(RevokedSession.expires_at < now))
     async with sessions.begin() as session:
         await purge_throttle(session, now)
+    async with sessions.begin() as session:
+        await session.execute(delete(AccountMessage).where(AccountMessage.expires_at < now - MESSAGES_KEPT))
     async with sessions.begin() as session:
         done = text("DELETE FROM inbox WHERE outcome IN ('applied', 'stale') AND handled_at < :before")
         await session.execute(done, {"before": now - INBOX_KEPT})

@@ -10,7 +10,7 @@ from user_api.cache import RefreshToken, Rotation, Session, SessionStore, refres
 from user_api.user_service import repository
 from user_api.user_service.access_tokens import AccessTokens
 from user_api.user_service.database import Sessions
-from user_api.user_service.end_sessions import end_session, forget_in_redis
+from user_api.user_service.end_sessions import REFRESH_REUSE, end_session, forget_in_redis
 from user_api.user_service.open_session import Tokens
 
 log = logs.logger(__name__)
@@ -53,5 +53,5 @@ async def refresh_session(
 async def _end_family(sessions: Sessions, store: SessionStore, found: Session, now: datetime) -> None:
     log.warning("refresh-token-reused", user_id=str(found.user_id), family_id=str(found.family_id))
     await end_session(
-        sessions, store, user_id=found.user_id, family_id=found.family_id, reason="refresh-reuse", now=now
+        sessions, store, user_id=found.user_id, family_id=found.family_id, reason=REFRESH_REUSE, now=now
     )

@@ -13,6 +13,7 @@ from user_api.user_service import passwords, repository
 from user_api.user_service.contacts import normalize_email
 from user_api.user_service.database import Sessions
 from user_api.user_service.events import add_user_event
+from user_api.user_service.messages import Kind, add_message
 from user_api.user_service.models import User
 
 
@@ -31,7 +32,7 @@ class Registration:
 async def register_user(
     sessions: Sessions, hasher: passwords.Passwords, registration: Registration, now: datetime
 ) -> User:
-    """The new user, with ``user.registered`` in the outbox.
+    """The new user, with ``user.registered`` and a message to confirm the e-mail in the outbox.
 
     Raises ``password-too-weak`` (422) and ``email-taken`` (409).
     """
@@ -59,6 +60,7 @@ async def register_user(
         async with sessions.begin() as session:
             session.add(user)
             await add_user_event(session, "user.registered", user, now)
+            await add_message(session, Kind.EMAIL_CONFIRMATION, user, now)
     except IntegrityError as error:
         raise _taken() from error  # the only unique thing about a new user is the address
     return user

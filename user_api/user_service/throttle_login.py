@@ -22,6 +22,7 @@ WINDOW: Final = timedelta(minutes=15)
 MAX_FAILURES: Final = 10
 FREE_FAILURES: Final = 4  # mistakes without any delay
 KEPT: Final = timedelta(days=90)
+LEAST_WAIT: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,13 @@ async def forgive_attempt(session: AsyncSession, found: Keys, counted_under: byt
         .values(key=found.known_address, failures=0, window_started_at=now, retry_at=now, updated_at=now)
         .on_conflict_do_nothing()
     )
+
+
+async def lift_throttle(session: AsyncSession, email_normalized: str, now: datetime) -> None:
+    """Forgets the account's failures, once its owner has proved to be it in another way."""
+    row = await session.get(LoginThrottle, keys(email_normalized, "").account, with_for_update=True)
+    if row is not None:
+        row.failures, row.retry_at, row.updated_at = 0, now, now
 
 
 async def purge_throttle(session: AsyncSession, now: datetime) -> None:

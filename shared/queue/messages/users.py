@@ -35,6 +35,7 @@ class UserState(EventState):
     time_zone: str
     token_epoch: int
     revoked_families: list[UUID] = Field(default_factory=list)
+    email_confirmed: bool = False
     created_at: datetime
     updated_at: datetime
 
@@ -57,3 +58,20 @@ class AccessState(EventState):
     rights: list[AccessRight]
     changed: list[str]
     updated_at: datetime
+
+
+class MessageState(EventState):
+    """A message to a user that waits for whoever sends mail; address and link are had from UserAPI."""
+
+    AGGREGATE: ClassVar[str] = "message"
+    EXCHANGE: ClassVar[str] = "users"
+    TYPES: ClassVar[tuple[str, ...]] = ("message.requested",)
+
+    message_id: UUID
+    user_id: UUID
+    kind: Literal[
+        "password_reset", "email_confirmation", "password_changed", "email_changed", "session_theft_suspected"
+    ]
+    locale: str
+    requested_at: datetime
+    expires_at: datetime

@@ -149,6 +149,8 @@ async def forge(register: Register, jwt_keys_dir: Path) -> Forge:
 def protected_routes(app: FastAPI) -> list[tuple[str, str]]:
     """Operations under /v1 that are not public, from the app's own OpenAPI."""
     public = {"/v1/auth/register", "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/logout"}
+    public |= {"/v1/auth/password-resets", "/v1/auth/password-resets/complete"}
+    public |= {"/v1/auth/email-confirmations/complete"}
     found = []
     for path, operations in app.openapi()["paths"].items():
         if path in public or not (path.startswith("/v1/me") or path.startswith("/v1/auth")):

@@ -157,7 +157,7 @@ async def test_quiet_only_when_the_outbox_is_empty(
     assert before["quiet"] is True
     await register()
     during = (await client.get("/internal/v1/quiescence", headers=headers)).json()
-    assert (during["quiet"], during["pending"]["outbox"]) == (False, 1)
+    assert (during["quiet"], during["pending"]["outbox"]) == (False, 2)
     await rows("UPDATE outbox SET published_at = created_at")
     assert (await client.get("/internal/v1/quiescence", headers=headers)).json()["quiet"] is True
     assert (await client.get("/internal/v1/quiescence")).status_code == 401

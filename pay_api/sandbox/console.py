@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pay_api.sandbox.cryptogram import KEY_VERSION
 from pay_api.sandbox.faults import Fault
 from pay_api.sandbox.gate import is_authorised, unauthorised
-from pay_api.sandbox.terminal import Terminal
+from pay_api.sandbox.parameters import Parameters, Refused
+from pay_api.sandbox.terminal import Call, Terminal
 from shared import metrics, problem
 
 
@@ -65,6 +66,37 @@ async def clear_faults(request: Request) -> Response:
     if refused is None:
         _terminal(request).faults.clear()
     return refused or Response(status_code=204)
+
+
+class ChargeBackBody(BaseModel):
+    """Which payment the payer's bank takes back; ``amount`` in minor units, the whole by default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    transaction_id: int
+    amount: int | None = None
+
+
+async def add_chargeback(request: Request) -> Response:
+    """``POST /chargebacks``"""
+    denied = refusal(request)
+    if denied is not None:
+        return denied
+    terminal = _terminal(request)
+    try:
+        body = ChargeBackBody.model_validate_json(await request.body())
+        payment = terminal.store.transaction(body.transaction_id)
+        if payment is None:
+            raise Refused("Transaction not found")
+        amount_minor = payment.amount_minor if body.amount is None else body.amount
+        call = Call(terminal, "chargeback", Parameters({}), None)
+        made = call.charge_back(payment, amount_minor, terminal.clock.now())
+    except ValidationError:
+        return JSONResponse(problem.of_status(422), 422, media_type=problem.CONTENT_TYPE)
+    except Refused as error:
+        detail = problem.of_status(409, detail=error.message)
+        return JSONResponse(detail, 409, media_type=problem.CONTENT_TYPE)
+    return JSONResponse(made.as_model(payment, terminal.settings.terminal_url), 201)
 
 
 async def public_key(request: Request) -> Response:

@@ -31,10 +31,17 @@ class FaultKind(StrEnum):
     DUPLICATE = "duplicate"
     LATE = "late"
     EARLY = "early"
+    REORDERED = "reordered"  # waits for the next one of the same payment, at most ``seconds``
     SUPPRESSED = "suppressed"
 
 
-_OF_NOTIFICATIONS: Final = {FaultKind.DUPLICATE, FaultKind.LATE, FaultKind.EARLY, FaultKind.SUPPRESSED}
+_OF_NOTIFICATIONS: Final = {
+    FaultKind.DUPLICATE,
+    FaultKind.LATE,
+    FaultKind.EARLY,
+    FaultKind.REORDERED,
+    FaultKind.SUPPRESSED,
+}
 
 
 class Manner(StrEnum):

@@ -23,8 +23,9 @@ from pay_api.sandbox.faults import Fault, FaultKind, Manner
 from pay_api.sandbox.notifications import Outgoing
 from pay_api.sandbox.parameters import MalformedBody, Parameters, Refused
 from pay_api.sandbox.recurrence import charge_due
-from pay_api.sandbox.registry import method_of
+from pay_api.sandbox.registry import method_of, open_by
 from pay_api.sandbox.terminal import Call, Method, Terminal
+from pay_api.sandbox.under_way import settle_due
 from shared import logs
 
 CONNECTION: Final = "sandbox.connection"  # where the application keeps the server's own ``send``
@@ -100,12 +101,12 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         settings = self._terminal.settings
-        if not is_authorised(
-            request.headers.get("authorization"), settings.sandbox_public_id, settings.api_secret
-        ):
+        found = method_of(request.url.path)
+        header, terminal_id = request.headers.get("authorization"), settings.sandbox_public_id
+        knows_secret = is_authorised(header, terminal_id, settings.api_secret)
+        if not knows_secret and (header is not None or found is None or open_by(found[0]) is None):
             await unauthorised()(scope, receive, send)
             return
-        found = method_of(request.url.path)
         if found is None or (request.method != "POST" and found[0] != "test"):
             status = 404 if found is None else 405
             await JSONResponse(refused("Method not found"), status)(scope, receive, send)
@@ -117,13 +118,18 @@ class Gate:
         self._in_flight += 1
         IN_FLIGHT.set(self._in_flight)
         try:
-            await self._let_in(request, found, receive, send)
+            await self._let_in(request, found, knows_secret, receive, send)
         finally:
             self._in_flight -= 1
             IN_FLIGHT.set(self._in_flight)
 
     async def _let_in(
-        self, request: Request, found: tuple[str, Method], receive: Receive, send: Send
+        self,
+        request: Request,
+        found: tuple[str, Method],
+        knows_secret: bool,
+        receive: Receive,
+        send: Send,
     ) -> None:
         name, method = found
         body = await request.body()  # before any fault: the caller has sent everything
@@ -133,6 +139,9 @@ class Gate:
         except (MalformedBody, ValueError) as error:
             log.info("malformed-call", method=name, reason=str(error))
             await JSONResponse(refused("Invalid request"), 400)(request.scope, receive, send)
+            return
+        if not knows_secret and not self._names_terminal(name, request, parameters):
+            await unauthorised()(request.scope, receive, send)
             return
         of_call = [fault for fault in own if not fault.is_of_notifications]
         turn = _Turn(
@@ -148,6 +157,15 @@ class Gate:
                 await response(request.scope, receive, send)
         finally:
             self._terminal.notifier.release(turn.outgoing)
+
+    def _names_terminal(self, name: str, request: Request, parameters: Parameters) -> bool:
+        """Whether a caller without the secret names the terminal where this method wants it."""
+        opened = open_by(name)
+        if opened is None:
+            return False
+        query = {key.lower(): value for key, value in request.query_params.items()}
+        given = query.get(opened.name.lower()) if opened.in_query else parameters.value(opened.name)
+        return given == self._terminal.settings.sandbox_public_id
 
     async def _respond(
         self, turn: _Turn, parameters: Parameters, scope: Scope, receive: Receive
@@ -209,6 +227,7 @@ class Gate:
     async def _run(self, turn: _Turn, parameters: Parameters) -> Answer:
         self._terminal.lapse_holds()
         charge_due(self._terminal)
+        settle_due(self._terminal)
         call = Call(self._terminal, turn.name, parameters, turn.request_id, turn.outgoing)
         if turn.fault is not None and turn.fault.kind is FaultKind.DECLINE:
             call.forced_reason_code = turn.fault.reason_code

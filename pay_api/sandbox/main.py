@@ -17,10 +17,12 @@ from pay_api.sandbox.acs import acs_page
 from pay_api.sandbox.gate import CONNECTION, Gate, HungUp
 from pay_api.sandbox.order_page import order_page, order_return
 from pay_api.sandbox.pages import transactions_page
+from pay_api.sandbox.qr_page import qr_page
 from pay_api.sandbox.recurrence import charge_due
 from pay_api.sandbox.registry import load_methods
 from pay_api.sandbox.settings import SandboxSettings
 from pay_api.sandbox.terminal import Terminal
+from pay_api.sandbox.under_way import settle_due
 from shared import correlation, logs
 from shared.clock import Clock
 
@@ -42,10 +44,11 @@ async def _overview(request: Request) -> Response:
     return console.refusal(request) or await transactions_page(request)
 
 
-async def _charge_subscriptions(terminal: Terminal) -> None:
+async def _end_what_is_due(terminal: Terminal) -> None:
     """Looks every second of real time; what is due is the suite's clock's business."""
     while True:
         charge_due(terminal)
+        settle_due(terminal)
         await asyncio.sleep(1)
 
 
@@ -53,7 +56,7 @@ def _lifespan(terminal: Terminal) -> Callable[[Starlette], object]:
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         terminal.notifier.ensure_running()  # what an earlier process left undelivered
-        charging = asyncio.create_task(_charge_subscriptions(terminal))
+        charging = asyncio.create_task(_end_what_is_due(terminal))
         try:
             yield
         finally:
@@ -78,12 +81,16 @@ def create_app(settings: SandboxSettings | None = None, clock: Clock | None = No
             Route("/payments/publickey", console.public_key, methods=["GET", "POST"]),
             Route("/bins/info/{bin}", public.bin_info, methods=["GET"]),
             Route("/merchant/configuration", public.merchant_configuration, methods=["GET"]),
+            Route("/payments/ThreeDSCallback", public.threeds_callback, methods=["POST"]),
+            Route("/WebFormPost/GetWebViewData", public.web_view_data, methods=["POST"]),
+            Route("/qr/{link_id}", qr_page, methods=["GET", "POST"]),
             Route("/d/{order_id}", order_page, methods=["GET", "POST"]),
             Route("/d/{order_id}/3ds", order_return, methods=["POST"]),
             Route("/oracle", console.oracle, methods=["GET"]),
             Route("/faults", console.read_faults, methods=["GET"]),
             Route("/faults", console.add_fault, methods=["POST"]),
             Route("/faults", console.clear_faults, methods=["DELETE"]),
+            Route("/chargebacks", console.add_chargeback, methods=["POST"]),
             Route("/docs", description.docs, methods=["GET"]),
             Route("/openapi.json", description.openapi, methods=["GET"]),
             Route("/healthz", console.healthz, methods=["GET"]),

@@ -107,7 +107,7 @@ def _tail(transaction: Transaction) -> dict[str, str]:
         **data,
         "TotalFee": "0.00",
         "CardProduct": "",
-        "PaymentMethod": "",
+        "PaymentMethod": transaction.payment_method or "",
         "Rrn": transaction.rrn or "",
         "InstallmentTerm": "",
         "InstallmentMonthlyPayment": "",

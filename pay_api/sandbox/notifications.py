@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -44,6 +45,11 @@ class Notification:
     copies: int = 1
     id: str = field(default_factory=lambda: str(new_id()))
 
+    @property
+    def payment(self) -> str | None:
+        """The transaction of the payment it speaks of."""
+        return self.fields.get("PaymentTransactionId") or self.fields.get("TransactionId")
+
     def as_record(self) -> dict[str, Any]:
         return {**asdict(self), "due_at": self.due_at.isoformat()}
 
@@ -79,6 +85,7 @@ class Notifier:
         self._client = httpx.AsyncClient(timeout=timeout_seconds, trust_env=False)
         self._pending: dict[str, Notification] = {}
         self._in_flight: set[str] = set()
+        self._waiting_for_next: dict[str | None, list[asyncio.Event]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         journal.register("notification", self._replay)
@@ -151,9 +158,10 @@ class Notifier:
     def release(self, outgoing: Outgoing) -> None:
         """Lets the rest go: at once, or later for a fault that says so."""
         for item, fault in outgoing.items:
-            late = fault is not None and fault.kind is FaultKind.LATE
-            if late and fault is not None:
+            if fault is not None and fault.kind is FaultKind.LATE:
                 self._start(self._release_late(item, fault.seconds))
+            elif fault is not None and fault.kind is FaultKind.REORDERED:
+                self._start(self._release_after_next(item, fault.seconds))
             else:
                 self._keep(item)
                 self._start(self._deliver(item))
@@ -162,6 +170,15 @@ class Notifier:
 
     async def _release_late(self, item: Notification, seconds: float) -> None:
         await asyncio.sleep(seconds)
+        self._keep(item)
+        await self._deliver(item)
+
+    async def _release_after_next(self, item: Notification, seconds: float) -> None:
+        another = asyncio.Event()
+        self._waiting_for_next[item.payment].append(another)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await another.wait()
         self._keep(item)
         await self._deliver(item)
 
@@ -198,6 +215,8 @@ class Notifier:
         finally:
             self._in_flight.discard(item.id)
         item.attempts += 1
+        for waiting in self._waiting_for_next.pop(item.payment, ()):
+            waiting.set()
         if accepted and item.copies > 1:
             item.copies -= 1
             await self._deliver(item)

@@ -19,6 +19,7 @@ class Effect(StrEnum):
     VOIDED = "voided"
     REFUNDED = "refunded"
     PAID_OUT = "paid_out"
+    CHARGED_BACK = "charged_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,8 @@ class Oracle:
     def report(self, invoice_id: str | None = None, account_id: str | None = None) -> dict[str, Any]:
         """Entries, oldest first, and their totals by currency in minor units.
 
-        ``net`` is what the merchant has: charged and captured less refunded and paid out; no holds.
+        ``net`` is what the merchant has: charged and captured less what was refunded, paid out,
+        charged back; no holds.
         """
         entries = [
             entry
@@ -87,6 +89,6 @@ class Oracle:
             total[entry.effect] += entry.amount
             if entry.effect in (Effect.CHARGED, Effect.CAPTURED):
                 total["net"] += entry.amount
-            elif entry.effect in (Effect.REFUNDED, Effect.PAID_OUT):
+            elif entry.effect in (Effect.REFUNDED, Effect.PAID_OUT, Effect.CHARGED_BACK):
                 total["net"] -= entry.amount
         return {"entries": [asdict(entry) for entry in entries], "totals": dict(totals)}

@@ -8,6 +8,8 @@ APPROVED: Final = 0
 INVALID_CARD_NUMBER: Final = 5014
 INSUFFICIENT_FUNDS: Final = 5051
 EXPIRED_CARD: Final = 5054
+UNABLE_TO_PROCESS: Final = 5204
+WITHDRAWN: Final = 5017
 AUTHENTICATION_FAILED: Final = 5206
 CHECK_FORMAT_ERROR: Final = 3005
 CHECK_UNAVAILABLE: Final = 3006
@@ -40,6 +42,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "Raise the limit of the card or use another card",
     ),
     "cvv": ("Неверно указан код CVV", "The CVV code is wrong"),
+    "payout": ("Выплата не может быть проведена", "The payout cannot be made"),
     "refused": ("Платёж не может быть принят", "The payment cannot be accepted"),
 }
 
@@ -86,11 +89,33 @@ _REASONS: Final[dict[int, tuple[str, str]]] = {
     5091: ("Timeout", "T"),
     5092: ("CannotReachNetwork", "T"),
     5096: ("SystemError", "L"),
+    5113: ("CardNotSupported", "O"),  # its name is not documented
     5204: ("UnableToProcess", "B"),
     5206: ("AuthenticationFailed", "B"),
     5207: ("AuthenticationUnavailable", "B"),
     5300: ("AntiFraud", "O"),
     5303: ("AcquirerTerminalLimitsExceeded", "B"),
+    5761: ("NoPhone", "O"),
+    5762: ("InvalidPhone", "O"),
+    5763: ("DifferentPhones", "O"),
+    6001: ("SaveCardRefused", "refused"),
+    6002: ("InvalidErrorCode", "refused"),
+    6003: ("AgentIdNotExists", "refused"),
+    6004: ("CurrencyNotValid", "refused"),
+    6005: ("InvalidPaymentLink", "refused"),
+    6006: ("AmountCurrencyNotValid", "refused"),
+    6007: ("InvalidRedirectUrl", "refused"),
+    6008: ("InvalidParamsId", "refused"),
+    6009: ("InvalidTtl", "refused"),
+    6010: ("SubscriptionNotFound", "refused"),
+    6011: ("InvalidSubscription", "refused"),
+    6013: ("InvalidRefund", "refused"),
+    6014: ("OriginalDetailsIncorrect", "refused"),
+    6015: ("TransactionNotFound", "refused"),
+    6016: ("InvalidMemberId", "refused"),
+    6017: ("IncorrectMCCategory", "refused"),
+    6021: ("ReceiverAccountError", "payout"),
+    6022: ("ReceiverNameError", "payout"),
     6025: ("CrossTerminalTokenRestriction", "refused"),
 }
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from pay_api.sandbox.transaction import SavedCard, Transaction
+from pay_api.sandbox.transaction import SavedCard, Status, Transaction
 from shared.ids import new_id
 
 ANSWER_KEPT: Final = timedelta(hours=1)
@@ -70,6 +70,7 @@ class Store:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._transactions: dict[int, Transaction] = {}
+        self._unfinished: dict[int, Transaction] = {}  # what time alone may end: holds, links, payouts
         self._cards: dict[str, SavedCard] = {}
         self._answers: dict[str, tuple[datetime, dict[str, Any]]] = {}
         journal.register("transaction", self._replay_transaction)
@@ -77,8 +78,14 @@ class Store:
         journal.register("answer", self._replay_answer)
 
     def _replay_transaction(self, record: dict[str, Any]) -> None:
-        transaction = Transaction.from_record(record)
+        self._keep(Transaction.from_record(record))
+
+    def _keep(self, transaction: Transaction) -> None:
         self._transactions[transaction.id] = transaction
+        if transaction.status in (Status.CREATED, Status.AUTHORIZED):
+            self._unfinished[transaction.id] = transaction
+        else:
+            self._unfinished.pop(transaction.id, None)
 
     def _replay_card(self, record: dict[str, Any]) -> None:
         self._cards[record["token"]] = SavedCard(**record)
@@ -92,11 +99,15 @@ class Store:
         return max((new_id().int >> 80) - _FIRST_MILLISECOND, newest + 1)
 
     def save(self, transaction: Transaction) -> None:
-        self._transactions[transaction.id] = transaction
+        self._keep(transaction)
         self._journal.write("transaction", transaction.as_record())
 
     def transaction(self, transaction_id: int) -> Transaction | None:
         return self._transactions.get(transaction_id)
+
+    def unfinished(self) -> list[Transaction]:
+        """Holds, and what is under way, oldest first."""
+        return list(self._unfinished.values())
 
     def oldest_first(self) -> Iterator[Transaction]:
         return iter(self._transactions.values())
@@ -125,6 +136,7 @@ class Store:
             card_type=transaction.card_type or "",
             card_type_code=transaction.card_type_code or 0,
             reason_code=transaction.token_reason_code,
+            is_account=transaction.payment_method is not None,
         )
         record = asdict(wanted)
         for card in self._cards.values():

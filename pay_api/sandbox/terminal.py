@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+from pay_api.sandbox.chargeback import ChargeBack
 from pay_api.sandbox.cryptogram import TerminalKey
 from pay_api.sandbox.envelope import Answer, declined, succeeded
 from pay_api.sandbox.faults import Faults
@@ -50,6 +51,7 @@ class Terminal:
         self.subscriptions = Records(self.journal, "subscription", Subscription.from_record)
         self.orders = Records(self.journal, "order", Order.from_record)
         self.receipts = Records(self.journal, "receipt", FiscalReceipt.from_record)
+        self.chargebacks = Records(self.journal, "chargeback", ChargeBack.from_record)
         self.journal.replay()
 
     def model(self, transaction: Transaction) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class Terminal:
     def lapse_holds(self) -> None:
         """Cancels the holds older than seven days, as the provider does by itself."""
         now = self.clock.now()
-        for transaction in [item for item in self.store.oldest_first() if item.is_held]:
+        for transaction in [item for item in self.store.unfinished() if item.is_held]:
             if now - (transaction.auth_at or now) >= HOLD_KEPT:
                 outgoing = Outgoing()
                 Call(self, "hold-lapsed", Parameters({}), None, outgoing).void(transaction)
@@ -194,6 +196,20 @@ class Call:
         self.terminal.store.save(refund)
         self._record(Effect.REFUNDED, refund, refund.amount_minor)
         self.tell(NotificationType.REFUND, refund)
+
+    def charge_back(self, payment: Transaction, amount_minor: int, now: datetime) -> ChargeBack:
+        """The payer's bank takes money back from the merchant. Raises Refused above what is left of it."""
+        taken = sum(item.amount_minor for item in self.terminal.chargebacks.all() if item.of == payment.id)
+        left = payment.amount_minor - payment.refunded_minor - taken
+        if payment.status is not Status.COMPLETED or payment.type != TransactionType.PAYMENT:
+            raise Refused("Transaction cannot be charged back")
+        if not 0 < amount_minor <= left:
+            raise Refused("Amount is greater than the rest of the payment")
+        number = len(self.terminal.chargebacks.all()) + 1
+        made = ChargeBack(id=str(number), of=payment.id, at=now, amount_minor=amount_minor)
+        self.terminal.chargebacks.save(made)
+        self._record(Effect.CHARGED_BACK, payment, amount_minor)
+        return made
 
     def _record(self, effect: Effect, transaction: Transaction, amount_minor: int) -> None:
         now = self.terminal.clock.now()

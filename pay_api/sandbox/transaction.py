@@ -12,8 +12,9 @@ from shared.money import minor_to_decimal_text
 
 
 class Status(IntEnum):
-    """Numbers as the wire has them; the name in PascalCase is the Status."""
+    """Numbers as the wire has them (Created's is not documented); the name in PascalCase is the Status."""
 
+    CREATED = 0  # not by cards: a link nobody has paid yet, a payment or payout under way
     AWAITING_AUTHENTICATION = 1
     AUTHORIZED = 2
     COMPLETED = 3
@@ -68,6 +69,7 @@ class SavedCard:
     card_type: str
     card_type_code: int
     reason_code: int  # what the issuer says to a payment by this token
+    is_account: bool = False  # of SBP: a bank account, no card; payments by it end later
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +111,12 @@ class Transaction:
     awaited_reason_code: int = 0  # what the issuer will say once the payer is authenticated
     rrn: str | None = None
     subscription_id: str | None = None
+    payment_method: str | None = None  # Sbp, TinkoffPay, SberPay, Dolyame; none: a card
+    link_id: str | None = None  # of the page where the payer confirms
+    settles_at: datetime | None = None  # under way until then, or a link that expires then
+    success_url: str | None = None
+    fail_url: str | None = None
+    callback_id: str | None = None  # ThreeDsCallbackId of the challenge
 
     @property
     def is_held(self) -> bool:
@@ -122,7 +130,7 @@ class Transaction:
     def as_record(self) -> dict[str, Any]:
         """For the state file; read back by from_record."""
         record = asdict(self)
-        for name in ("created_at", "auth_at", "confirmed_at"):
+        for name in _MOMENTS:
             record[name] = record[name].isoformat() if record[name] else None
         return record
 
@@ -130,10 +138,13 @@ class Transaction:
     def from_record(cls, record: dict[str, Any]) -> Self:
         known = {field.name for field in fields(cls)}
         values = {name: value for name, value in record.items() if name in known}
-        for name in ("created_at", "auth_at", "confirmed_at"):
+        for name in _MOMENTS:
             values[name] = datetime.fromisoformat(values[name]) if values.get(name) else None
         values["status"] = Status(values["status"])
         return cls(**values)
+
+
+_MOMENTS: Final = ("created_at", "auth_at", "confirmed_at", "settles_at")
 
 
 def amount_number(minor: int, currency: str) -> int | float:
@@ -214,7 +225,8 @@ def as_model(transaction: Transaction, public_id: str, terminal_url: str) -> dic
         "Rrn": transaction.rrn,
         "CultureName": transaction.culture_name,
         "TestMode": True,
-        "TransactionIsInProcess": False,
+        "TransactionIsInProcess": transaction.type == TransactionType.PAYOUT
+        and transaction.status is Status.CREATED,
         "IpAddress": transaction.ip_address,
         "IpCountry": "" if transaction.ip_address else None,
         "CardFirstSix": transaction.card_first_six,

@@ -8,12 +8,12 @@ from pay_api.sandbox.envelope import Answer, challenged, declined, succeeded
 from pay_api.sandbox.parameters import Refused
 from pay_api.sandbox.reasons import APPROVED, AUTHENTICATION_FAILED
 from pay_api.sandbox.recurrence import start_from_payment
-from pay_api.sandbox.registry import answers
+from pay_api.sandbox.registry import OpenBy, answers
 from pay_api.sandbox.terminal import Call
 from pay_api.sandbox.transaction import Status, Transaction, TransactionType
 
 
-@answers("payments/cards/charge", "payments/cards/auth")
+@answers("payments/cards/charge", "payments/cards/auth", open_by=OpenBy("publicId", in_query=True))
 async def pay_by_card(call: Call) -> Answer:
     """Charges or holds; answers a challenge when the card needs 3-D Secure."""
     transaction, card = _read(call)
@@ -26,9 +26,11 @@ async def pay_by_card(call: Call) -> Answer:
         return _authorise(call, transaction, reason_code)
     transaction.status = Status.AWAITING_AUTHENTICATION
     transaction.awaited_reason_code = reason_code
-    call.terminal.store.save(transaction)
     settings = call.terminal.settings
-    return challenged(threeds.challenge(transaction, settings.acs_url, settings.sandbox_merchant_name))
+    challenge = threeds.challenge(transaction, settings.acs_url, settings.sandbox_merchant_name)
+    transaction.callback_id = challenge["ThreeDsCallbackId"]
+    call.terminal.store.save(transaction)
+    return challenged(challenge)
 
 
 def _read(call: Call) -> tuple[Transaction, Card]:

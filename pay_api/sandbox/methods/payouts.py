@@ -1,8 +1,8 @@
-"""Payouts to a card, by its cryptogram or by the token of a saved card."""
+"""Payouts to a card, by its cryptogram or by the token of a saved card, and by SBP to a phone."""
 
 from __future__ import annotations
 
-from pay_api.sandbox import cards
+from pay_api.sandbox import cards, under_way
 from pay_api.sandbox.cryptogram import UnreadableCryptogram
 from pay_api.sandbox.envelope import Answer
 from pay_api.sandbox.parameters import Refused
@@ -55,3 +55,24 @@ async def top_up_card(call: Call) -> Answer:
     transaction.card_exp_date = card.exp_date
     transaction.card_type, transaction.card_type_code = cards.network_of(card.first_six)
     return _pay_out(call, transaction)
+
+
+@answers("payments/alt/topup")
+async def top_up_by_phone(call: Call) -> Answer:
+    """Pays out by SBP to the account behind a phone; it is under way first, Pay or Fail tells the end."""
+    read = call.parameters
+    receiver = read.value("Receiver")
+    names = (
+        {str(name).lower(): value for name, value in receiver.items()} if isinstance(receiver, dict) else {}
+    )
+    phone = str(names.get("phone") or "")
+    if not phone:
+        raise Refused("Receiver is required")
+    if not phone.removeprefix("+").isdigit():
+        raise Refused("Invalid Phone value")
+    if not read.required_text("MemberId").isdigit():
+        raise Refused("Invalid MemberId value")
+    read.required_text("Currency")
+    transaction = _payout(call)
+    transaction.payment_method = "Sbp"
+    return under_way.begin(call, transaction) | {"ErrorCode": None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pay_api.sandbox import cards
+from pay_api.sandbox import cards, under_way
 from pay_api.sandbox.envelope import Answer
 from pay_api.sandbox.parameters import Parameters, Refused
 from pay_api.sandbox.reasons import APPROVED, EXPIRED_CARD
@@ -27,6 +27,8 @@ async def pay_by_token(call: Call) -> Answer:
     transaction.payment_scheduled = read.integer("PaymentScheduled")
     put_card(transaction, card)
     refusal = await call.checked(transaction)
+    if card.is_account and refusal == APPROVED:
+        return under_way.begin(call, transaction)  # of SBP: it ends by Pay or Fail
     if refusal == APPROVED:
         expired = cards.is_expired(card.exp_date, terminal.clock.now())
         refusal = EXPIRED_CARD if expired else card.reason_code

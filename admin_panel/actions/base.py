@@ -85,6 +85,11 @@ class StaffAction(ABC):
     def rows(self, order: Order, result: Any) -> list[Row]:
         """The effect as a person reads it, from the preview's result."""
 
+    @classmethod
+    def is_offered(cls, subject_id: UUID | None) -> bool:
+        """Whether the row of this id is one the action can be about; else its page has no such button."""
+        return True
+
     def may(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"staff_actions.{self.permission}")
 

@@ -13,6 +13,8 @@ ACTIONS: Final[dict[str, str]] = {
     "write_off": "Write off an invoice",
     "void_invoice": "Void an invoice",
     "refund_payment": "Refund a payment",
+    "confirm_transfer": "Confirm a bank transfer",
+    "confirm_refund": "Confirm a refund sent by hand",
     "assign_discount": "Assign a personal discount",
     "end_discount": "End a personal discount",
     "create_promo_codes": "Create promo codes",

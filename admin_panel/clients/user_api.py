@@ -1,4 +1,4 @@
-"""What AdminPanel asks of UserAPI: block, unblock, end sessions."""
+"""What AdminPanel asks of UserAPI: block, unblock, end sessions, confirm money moved by hand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from admin_panel.settings import settings
+from shared.money import Money
 from shared.service_client import SyncServiceClient
 
 Order = Literal["block", "unblock", "end-sessions"]
@@ -23,6 +24,31 @@ class UserApi:
         return self._client.call(
             "POST", f"/internal/v1/users/{user_id}/{order}", json={"reason": reason}, idempotency_key=key
         )
+
+    def payment(self, payment_id: UUID) -> dict[str, Any]:
+        """PayAPI's own view of a payment, as it is now."""
+        return self._client.call("GET", f"/internal/v1/payments/{payment_id}")
+
+    def confirm_transfer(
+        self, payment_id: UUID, amount: Money, reason: str, actor: str, key: UUID
+    ) -> dict[str, Any]:
+        """A bank transfer was seen; ``key`` is the confirmation's id, it counts once."""
+        body = {
+            "confirmation_id": str(key),
+            "amount": amount.as_json(),
+            "reason": reason,
+            "actor": actor,
+        }
+        path = f"/internal/v1/payments/{payment_id}/transfer-confirmations"
+        return self._client.call("POST", path, json=body, idempotency_key=key)
+
+    def confirm_refund(
+        self, payment_id: UUID, refund_id: UUID, reason: str, actor: str, key: UUID
+    ) -> dict[str, Any]:
+        """The money of a refund by hand was sent."""
+        body = {"refund_id": str(refund_id), "reason": reason, "actor": actor}
+        path = f"/internal/v1/payments/{payment_id}/refund-confirmations"
+        return self._client.call("POST", path, json=body, idempotency_key=key)
 
 
 @cache

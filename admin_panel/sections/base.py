@@ -56,7 +56,7 @@ class StaffActions:
         for action in cls.staff_actions:
             name = "do_" + action.slug.replace("-", "_")
             setattr(cls, name, _detail_action(action, name))
-            setattr(cls, f"has_{action.permission}_permission", permission_check(action.permission))
+            setattr(cls, f"has_{action.permission}_permission", _action_check(action))
             names.append(name)
         cls.actions_detail = tuple(names)  # type: ignore[attr-defined]
 
@@ -132,6 +132,15 @@ def permission_check(codename: str) -> Callable[..., bool]:
 
     def has_permission(self: Any, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm(f"staff_actions.{codename}")
+
+    return has_permission
+
+
+def _action_check(action: type[StaffAction]) -> Callable[..., bool]:
+    def has_permission(self: Any, request: HttpRequest, object_id: str | None = None) -> bool:
+        if not request.user.has_perm(f"staff_actions.{action.permission}"):
+            return False
+        return object_id is None or action.is_offered(parse_id(str(object_id)))
 
     return has_permission
 

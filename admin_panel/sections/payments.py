@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from admin_panel.actions.by_hand import BANK_TRANSFER, ConfirmRefund, ConfirmTransfer
 from admin_panel.actions.payment import RefundPayment
 from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections.base import (
@@ -23,7 +25,7 @@ from admin_panel.sections.filters import word_filter
 from admin_panel.sections.formats import link, moment_text, money_text
 from admin_panel.sections.invoices import by_person, holder_column
 from admin_panel.sections.words import word
-from billing_api.billing_service.models import PaymentCancellation, Refund
+from billing_api.billing_service.models import Payment, PaymentCancellation, Refund
 
 
 def decline_text(decline: Any) -> str:
@@ -33,8 +35,16 @@ def decline_text(decline: Any) -> str:
     return f"{decline.get('message', '')} ({decline.get('code', '')})"
 
 
+def transfer_code_of(row: Payment) -> str:
+    """What the payer writes into a bank transfer: the end of the payment's id (PayAPI's rule)."""
+    return row.pk.hex[-8:].upper() if row.provider == BANK_TRANSFER else "—"
+
+
+_TRANSFER_CODE: Final = re.compile(r"[0-9a-fA-F]{8}")
+
+
 class PaymentAdmin(ReadOnlyAdmin):
-    """Search by payment id, user id, e-mail or number of the invoice."""
+    """Search by payment id, user id, e-mail, number of the invoice, or code of a bank transfer."""
 
     related = ("account", "account__customer", "invoice")
     ordering = ("-created_at",)
@@ -56,6 +66,7 @@ class PaymentAdmin(ReadOnlyAdmin):
             "partially_refunded", "refunded", "unknown", "needs_review",
         ),
         word_filter("initiator", _("made by"), "customer", "merchant"),
+        word_filter("provider", _("provider"), "cloudpayments", "bank_transfer"),
     )  # fmt: skip
     fieldsets = (
         (
@@ -67,7 +78,8 @@ class PaymentAdmin(ReadOnlyAdmin):
                     "invoice_link",
                     "status_word",
                     "made_by",
-                    "provider",
+                    "provider_word",
+                    "transfer_code",
                     "card",
                     "declined",
                 )
@@ -76,8 +88,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         (_("Amounts"), {"fields": ("amount", "captured", "refunded", "allocated", "to_balance")}),
         (_("Dates"), {"fields": ("created", "succeeded", "posted")}),
     )
-    staff_actions = (RefundPayment,)
-    search_help_text = _("Payment id, user id, e-mail, number of the invoice")
+    staff_actions = (ConfirmTransfer, ConfirmRefund, RefundPayment)
+    search_help_text = _("Payment id, user id, e-mail, number of the invoice, code of a bank transfer")
 
     ident = text_column(_("Payment"), lambda row: str(row.pk))
     holder = holder_column()
@@ -89,6 +101,8 @@ class PaymentAdmin(ReadOnlyAdmin):
     )
     status_word = status_column("status", _("Status"))
     made_by = text_column(_("Made by"), lambda row: word(row.initiator), "initiator")
+    provider_word = text_column(_("Provider"), lambda row: word(row.provider))
+    transfer_code = text_column(_("Code of the bank transfer"), transfer_code_of)
     card = text_column(_("Card"), lambda row: row.card_mask or "—")
     declined = text_column(_("Why declined"), lambda row: decline_text(row.decline))
     amount = money_column("amount_minor", _("Amount"))
@@ -101,6 +115,8 @@ class PaymentAdmin(ReadOnlyAdmin):
     posted = moment_column("posted_at", _("Posted"))
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        if _TRANSFER_CODE.fullmatch(term):
+            return rows.filter(provider=BANK_TRANSFER, pk__endswith=term.lower())
         return by_person(rows, term, numbers=("invoice__number",))
 
     def tables(self, row: Any) -> Iterable[Table]:

@@ -57,6 +57,8 @@ WORDS: Final[dict[str, Any]] = {
     "one_time": _("one-time purchase"),
     "customer": _("customer"),
     "merchant": _("automatic"),
+    "bank_transfer": _("bank transfer"),
+    "cloudpayments": "CloudPayments",
     "staff": _("staff"),
     "system": _("system"),
     "user": _("user"),
@@ -100,6 +102,8 @@ WORDS: Final[dict[str, Any]] = {
     "provider_clearing": _("money at the provider"),
     # commands in the audit
     "adjust_charge": _("adjusted a charge"),
+    "confirm_transfer": _("confirmed a bank transfer"),
+    "confirm_refund": _("confirmed a refund sent by hand"),
     "grant_goodwill": _("granted a goodwill credit"),
     "void_invoice": _("voided an invoice"),
     "refund_payment": _("refunded a payment"),

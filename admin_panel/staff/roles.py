@@ -16,6 +16,8 @@ _MONEY: Final = {
     "write_off",
     "void_invoice",
     "refund_payment",
+    "confirm_transfer",
+    "confirm_refund",
     "extend_subscription",
 }
 _SUPPORT: Final = {"grant_goodwill", "extend_subscription", "block_user", "end_sessions"}

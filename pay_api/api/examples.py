@@ -53,6 +53,9 @@ CONFIRMATION: Final = [
         "actor": "accountant@cinema.example",
     }
 ]
+REFUND_CONFIRMATION: Final = [
+    {"refund_id": _ORDER, "reason": "payment order 118 of 14 May", "actor": "accountant@cinema.example"}
+]
 PAYMENT: Final[list[dict[str, Any]]] = [
     {
         "id": _PAYMENT,

@@ -1,4 +1,4 @@
-"""Internal routes: what still moves by itself, and bank transfers staff saw arrive."""
+"""Internal routes: what still moves by itself, bank transfers staff saw arrive, refunds they sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from sqlalchemy import text
 from pay_api import repository
 from pay_api.api.deps import EdgeDep, KeyHeader, ServiceDep, run_keyed
 from pay_api.api.payments import load_view
-from pay_api.api.schemas import PaymentView, QuiescenceView, TransferConfirmationBody, json_of
+from pay_api.api.schemas import (
+    PaymentView,
+    QuiescenceView,
+    RefundConfirmationBody,
+    TransferConfirmationBody,
+    json_of,
+)
+from pay_api.pay_service.confirm_refund import ConfirmRefund, confirm_refund
 from pay_api.pay_service.confirm_transfer import ConfirmTransfer, confirm_transfer
 from shared.asgi import problem_responses
 
@@ -48,6 +55,31 @@ async def confirm(
             payment_id, body.confirmation_id, body.amount, body.actor, body.reason, caller.name
         )
         await confirm_transfer(edge.ctx, command)
+        return 201, json_of(await load_view(edge, payment_id))
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
+
+
+@router.post(
+    "/internal/v1/payments/{payment_id}/refund-confirmations",
+    status_code=201,
+    response_model=PaymentView,
+    responses=problem_responses(401, 404, 409),
+)
+async def confirm_sent_refund(
+    request: Request,
+    payment_id: UUID,
+    body: RefundConfirmationBody,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    key: KeyHeader = None,
+) -> Response:
+    """Staff sent the money of a refund that no provider can send: it is refunded now."""
+
+    async def work() -> tuple[int, Any]:
+        await confirm_refund(
+            edge.ctx, ConfirmRefund(payment_id, body.refund_id, body.actor, body.reason, caller.name)
+        )
         return 201, json_of(await load_view(edge, payment_id))
 
     return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)

@@ -190,6 +190,16 @@ class TransferConfirmationBody(_Body):
     actor: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 
 
+class RefundConfirmationBody(_Body):
+    """``actor`` is the person of staff who sent the money back by hand."""
+
+    model_config = _strict(examples.REFUND_CONFIRMATION)
+
+    refund_id: UUID
+    reason: Reason
+    actor: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+
+
 class RedirectAction(BaseModel):
     """``step``: ``checkout`` enters a card, ``3ds`` confirms at the bank."""
 

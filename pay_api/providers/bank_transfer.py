@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from pay_api.providers.base import (
+    AwaitsPerson,
     CardKey,
     Charge,
     ChargeOutcome,
@@ -18,6 +19,7 @@ from pay_api.providers.base import (
     PayerInstructed,
     ProviderEvent,
     QueryOutcome,
+    Receipt,
     RefundFound,
     Refused,
     RegisterRow,
@@ -29,6 +31,12 @@ from pay_api.settings import Settings
 VALID_FOR: Final = timedelta(days=14)
 _BY_HAND: Final = "the accountant moves this money by hand"
 _PURPOSES: Final = {"ru": "Оплата: {what}. Код {code}", "en": "Payment: {what}. Code {code}"}
+
+
+def transfer_code(payment_id: UUID) -> str:
+    """Eight characters the payer writes into the transfer: the random end of the payment's id, by which
+    staff find it in every service."""
+    return payment_id.hex[-8:].upper()
 
 
 class BankTransfer:
@@ -69,8 +77,7 @@ class BankTransfer:
         return False
 
     async def charge(self, charge: Charge) -> ChargeOutcome:
-        """The code is the random end of the attempt's id: staff find the payment by it."""
-        code = charge.attempt_id.hex[-8:].upper()
+        code = transfer_code(charge.payment_id)
         purpose = _PURPOSES[charge.locale].format(what=charge.description, code=code)
         instructions = {**self._details, "code": code, "purpose": purpose}
         return PayerInstructed(f"transfer-{charge.attempt_id}", instructions, VALID_FOR)
@@ -79,7 +86,12 @@ class BankTransfer:
         return Unknown("bank transfers have no 3-D Secure")
 
     async def capture(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome:
         return Refused(_BY_HAND)
 
@@ -87,9 +99,14 @@ class BankTransfer:
         return Refused(_BY_HAND)
 
     async def refund(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome:
-        return Refused(_BY_HAND)
+        return AwaitsPerson(_BY_HAND)
 
     async def query(self, attempt_id: UUID, transaction_id: str | None) -> QueryOutcome:
         """Asked only after a crash before the instructions were written: nothing was begun then."""

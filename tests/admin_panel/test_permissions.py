@@ -36,6 +36,9 @@ ACTIONS = {
     "invoice/{open_invoice_id}/void/": {"finance", "admin"},
     "invoice/{open_invoice_id}/write-off/": {"finance", "admin"},
     "payment/{payment_id}/refund/": {"finance", "admin"},
+    "payment/{transfer_id}/confirm-transfer/": {"finance", "admin"},
+    "payment/{transfer_id}/confirm-refund/": {"finance", "admin"},
+    "payment/{payment_id}/confirm-transfer/": set(),  # a card's money is confirmed by its provider
     "subscription/{subscription_id}/extend/": {"support", "finance", "admin"},
     "promocode/create/": {"marketing", "admin"},
     "../users/user/{user_id}/block/": {"support", "admin"},

@@ -44,6 +44,7 @@ def build() -> dict[str, Any]:
     assert first.invoice_id is not None
     declined = _pay(user_id, first.invoice_id, now, ok=False)
     paid = _pay(user_id, first.invoice_id, now + timedelta(seconds=30), ok=True)
+    transfer = _transfer(user_id, now + timedelta(seconds=40))
     second = start_subscription(clara, product_id=film.pk, now=now + timedelta(minutes=1))
     account = Account.objects.get(user_id=user_id)
     _user_row(user_id, email)
@@ -57,6 +58,7 @@ def build() -> dict[str, Any]:
         "open_invoice_id": str(second.invoice_id),
         "payment_id": str(paid),
         "declined_payment_id": str(declined),
+        "transfer_id": str(transfer),
     }
 
 
@@ -87,6 +89,32 @@ def _pay(user_id: UUID, invoice_id: UUID, now: Any, *, ok: bool) -> UUID:
         card_mask="400000******3055",
         created_at=now,
         succeeded_at=now if ok else None,
+        updated_at=now,
+    )
+    apply_payment_event(state, sequence=1, now=now)
+    return payment_id
+
+
+def _transfer(user_id: UUID, now: Any) -> UUID:
+    """A bank transfer that is awaited."""
+    from billing_api.billing_service.commands.apply_payment_event import apply_payment_event
+    from shared.ids import new_id
+    from shared.money import Money
+    from shared.queue.messages.payments import PaymentState, PaymentStatus
+
+    payment_id = new_id()
+    state = PaymentState(
+        payment_id=payment_id,
+        invoice_id=new_id(),
+        user_id=user_id,
+        purpose="invoice",
+        initiator="customer",
+        provider="bank_transfer",
+        status=PaymentStatus.ACTION_REQUIRED,
+        amount=Money(49900),
+        captured=Money(0),
+        refunded=Money(0),
+        created_at=now,
         updated_at=now,
     )
     apply_payment_event(state, sequence=1, now=now)

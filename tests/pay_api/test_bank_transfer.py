@@ -12,6 +12,8 @@ import pytest
 
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.expire_payments import expire_payments
+from pay_api.pay_service.reconcile import reconcile
+from pay_api.providers.bank_transfer import transfer_code
 from shared.ids import new_id
 from tests.pay_api.conftest import Pay, event_types, history
 
@@ -41,6 +43,7 @@ async def test_payer_is_told_and_staff_confirm(pay: Pay, db: asyncpg.Pool) -> No
     action = view["next_action"]
     assert action["kind"] == "instructions"
     assert action["instructions"]["account"] == "40702810900000000001"
+    assert action["instructions"]["code"] == transfer_code(UUID(view["id"])) == view["id"][-8:].upper()
     assert action["instructions"]["code"] in action["instructions"]["purpose"]
     confirmed = await confirm(pay, view["id"], 49_900)
     assert confirmed.status_code == 201, confirmed.text
@@ -115,3 +118,60 @@ async def test_providers_take_only_their_own_methods(pay: Pay) -> None:
         answer = await pay.start(pay.body(**changes))
         assert answer.status_code == 422
         assert answer.json()["type"] == f"/problems/{problem}"
+
+
+async def _refund(pay: Pay, payment_id: str, kopecks: int) -> dict[str, Any]:
+    order = str(new_id())
+    body = {
+        "refund_order_id": order,
+        "amount": {"amount": kopecks, "currency": "RUB"},
+        "reason": "asked",
+    }
+    answer = await pay.post(f"/v1/payments/{payment_id}/refunds", body, order)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def _sent(pay: Pay, payment_id: str, refund_id: str) -> httpx.Response:
+    body = {"refund_id": refund_id, "reason": "payment order 118", "actor": "accountant@cinema.example"}
+    return await pay.post(f"/internal/v1/payments/{payment_id}/refund-confirmations", body)
+
+
+async def test_a_refund_waits_for_the_person_who_sends_it(pay: Pay, ctx: Context, db: asyncpg.Pool) -> None:
+    """No machine moves this money: asked for, it waits, whatever the ladder does; confirmed, it counts."""
+    view = await asked(pay)
+    await confirm(pay, view["id"], 49_900)
+    asked_for = await _refund(pay, view["id"], 10_000)
+    (refund,) = asked_for["refunds"]
+    assert (asked_for["status"], refund["status"]) == ("succeeded", "processing")
+    for _ in range(3):
+        pay.clock.advance(timedelta(hours=9))
+        await reconcile(ctx)
+    assert (await pay.show(view["id"]))["refunds"][0]["status"] == "processing"
+    assert "payment.refunded" not in await event_types(db, view["id"])
+    sent = await _sent(pay, view["id"], refund["id"])
+    assert sent.status_code == 201, sent.text
+    assert (sent.json()["status"], sent.json()["refunded"]["amount"]) == ("partially_refunded", 10_000)
+    assert (await _sent(pay, view["id"], refund["id"])).json()["refunded"]["amount"] == 10_000
+    assert (await event_types(db, view["id"])).count("payment.refunded") == 1
+    assert (await history(db, view["id"]))[-1] == ("partially_refunded", "staff:accountant@cinema.example")
+    reason = await db.fetchval(
+        "SELECT reason FROM payment_transition WHERE payment_id = $1 ORDER BY id DESC", UUID(view["id"])
+    )
+    assert reason.endswith("asked; sent: payment order 118")
+
+
+async def test_only_a_refund_by_hand_is_confirmed_by_hand(pay: Pay) -> None:
+    paid = await pay.pay()
+    refunded = await _refund(pay, paid["id"], 49_900)
+    by_machine = await _sent(pay, paid["id"], refunded["refunds"][0]["id"])
+    assert (by_machine.status_code, by_machine.json()["type"]) == (409, "/problems/refund-not-awaited")
+    assert (await _sent(pay, paid["id"], str(new_id()))).json()["type"] == "/problems/refund-not-found"
+    assert (await _sent(pay, str(new_id()), str(new_id()))).json()["type"] == "/problems/payment-not-found"
+    other = await asked(pay)
+    await confirm(pay, other["id"], 49_900)
+    await pay.fault(kind="timeout_before", method="payments/refund", manner="close")
+    view = await pay.pay()
+    unclear = await _refund(pay, view["id"], 49_900)
+    assert unclear["refunds"][0]["status"] == "unknown"
+    assert (await _sent(pay, view["id"], unclear["refunds"][0]["id"])).status_code == 409

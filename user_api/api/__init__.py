@@ -14,6 +14,7 @@ from user_api.api import (
     internal_access,
     internal_clock,
     internal_messages,
+    internal_confirmations,
     internal_payments,
     internal_users,
     invoices,
@@ -56,6 +57,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     passport.router,
     internal_access.router,
     internal_payments.router,
+    internal_confirmations.router,
     quiescence.router,
 )
 # Not in the app in production.

@@ -16,6 +16,7 @@ from user_api.api.deps import Line, RequestBody
 from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment, UserProduct
 from user_api.user_service.consents import Consent
 from user_api.user_service.start_payment import (
+    BankTransfer,
     CardCryptogram,
     HostedCheckout,
     Method,
@@ -54,7 +55,16 @@ class HostedBody(RequestBody):
     save_method: bool = False
 
 
-PaymentBody = Annotated[CardCryptogramBody | SavedMethodBody | HostedBody, Field(discriminator="kind")]
+class BankTransferBody(RequestBody):
+    """The user's bank sends the money: ``next_action`` holds the details, staff confirm the arrival."""
+
+    kind: Literal["bank_transfer"]
+
+
+CardBody = Annotated[CardCryptogramBody | SavedMethodBody | HostedBody, Field(discriminator="kind")]
+PaymentBody = Annotated[
+    CardCryptogramBody | SavedMethodBody | HostedBody | BankTransferBody, Field(discriminator="kind")
+]
 
 
 def _is_boolean(value: object) -> object:
@@ -127,13 +137,16 @@ class BuyBody(PayBody):
 
 
 class ChangeProductBody(RequestBody):
-    """``payment`` is needed when something is due now; ``preview`` only shows what would be."""
+    """``payment`` is needed when something is due now; ``preview`` only shows what would be.
+
+    A change lapses with its day, which no bank transfer reaches: only cards pay it.
+    """
 
     product_id: UUID
     price_id: UUID | None = None
     preview: bool = False
     expected_amount: Money | None = None
-    payment: PaymentBody | None = None
+    payment: CardBody | None = None
     consent: ConsentBody | None = None
     return_url: Annotated[str, Field(max_length=2000)] | None = None
 
@@ -164,7 +177,9 @@ class RecurringPaymentChange(RequestBody):
     payment_method_id: UUID
 
 
-def _method(body: CardCryptogramBody | SavedMethodBody | HostedBody) -> Method:
+def _method(body: CardCryptogramBody | SavedMethodBody | HostedBody | BankTransferBody) -> Method:
+    if isinstance(body, BankTransferBody):
+        return BankTransfer()
     if isinstance(body, SavedMethodBody):
         return SavedMethod(body.payment_method_id)
     if isinstance(body, HostedBody):
@@ -193,7 +208,7 @@ def check_return_url(url: str | None, allowed_origins: frozenset[str]) -> str | 
 
 
 class PaymentSummary(BaseModel):
-    """A payment as its owner sees it. ``next_action`` asks for a redirect (3-D Secure)."""
+    """A payment as its owner sees it. ``next_action``: a page to go to, or details of a bank transfer."""
 
     id: UUID
     invoice_id: UUID | None

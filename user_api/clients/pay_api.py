@@ -90,6 +90,27 @@ class PayApi:
         path = f"/v1/payments/{payment_id}/refunds"
         return self._view(await self._client.call("POST", path, json=body, idempotency_key=refund_order_id))
 
+    async def confirm_transfer(
+        self, payment_id: UUID, confirmation_id: UUID, amount: Money, reason: str, actor: str
+    ) -> PaymentView:
+        """Staff saw a bank transfer arrive, whole or in part."""
+        body = {
+            "confirmation_id": str(confirmation_id),
+            "amount": amount.as_json(),
+            "reason": reason,
+            "actor": actor,
+        }
+        path = f"/internal/v1/payments/{payment_id}/transfer-confirmations"
+        return self._view(await self._client.call("POST", path, json=body, idempotency_key=confirmation_id))
+
+    async def confirm_refund(
+        self, payment_id: UUID, refund_id: UUID, reason: str, actor: str, key: UUID
+    ) -> PaymentView:
+        """Staff sent the money of a refund that goes by hand."""
+        body = {"refund_id": str(refund_id), "reason": reason, "actor": actor}
+        path = f"/internal/v1/payments/{payment_id}/refund-confirmations"
+        return self._view(await self._client.call("POST", path, json=body, idempotency_key=key))
+
     async def close_invoice(self, invoice_id: UUID, key: UUID) -> str:
         """``closed``, ``in_flight`` or ``paid``; only the first lets the invoice be voided."""
         path = f"/v1/invoices/{invoice_id}/close"

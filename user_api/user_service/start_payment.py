@@ -50,7 +50,12 @@ class HostedCheckout:
     save_method: bool
 
 
-Method = CardCryptogram | SavedMethod | HostedCheckout
+@dataclass(frozen=True, slots=True)
+class BankTransfer:
+    """The user's bank sends the money; ``next_action`` holds what to tell it, staff confirm the arrival."""
+
+
+Method = CardCryptogram | SavedMethod | HostedCheckout | BankTransfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ class PaymentWish:
 
 def refuse_useless_consent(wish: PaymentWish) -> None:
     """A consent can only be carried out with a card that stays; raises ``consent-needs-saved-method``."""
-    if wish.consent and not isinstance(wish.method, SavedMethod) and not wish.method.save_method:
+    method = wish.method
+    stays = isinstance(method, SavedMethod) or (not isinstance(method, BankTransfer) and method.save_method)
+    if wish.consent and not stays:
         raise invalid(
             "consent-needs-saved-method", "Automatic charges need a saved card: set save_method to true."
         )
@@ -187,6 +194,8 @@ def _body(payment_id: UUID, customer: Customer, invoice: InvoiceView, wish: Paym
         method = {"kind": "saved_method", "payment_method_id": str(wish.method.payment_method_id)}
     elif isinstance(wish.method, HostedCheckout):
         method = {"kind": "hosted", "save_method": wish.method.save_method}
+    elif isinstance(wish.method, BankTransfer):
+        method = {"kind": "bank_transfer"}
     else:
         method = {"kind": "card_cryptogram", "save_method": wish.method.save_method}
         if wish.method.cardholder_name:
@@ -203,6 +212,8 @@ def _body(payment_id: UUID, customer: Customer, invoice: InvoiceView, wish: Paym
         "payer": {name: value for name, value in payer.items() if value is not None},
         "receipt": receipt_of(invoice, wish.locale),
     }
+    if isinstance(wish.method, BankTransfer):
+        body["provider"] = "bank_transfer"
     if wish.return_url:
         body["return_url"] = wish.return_url
     return body

@@ -21,6 +21,7 @@ from billing_api.billing_service.models import (
     Account,
     Invoice,
     OutgoingOrder,
+    Payment,
     PaymentCancellation,
     PendingChange,
     Product,
@@ -85,11 +86,13 @@ def _pairs(found: QuerySet[Subscription] | QuerySet[Invoice]) -> Iterable[tuple[
 
 
 def _incomplete(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    """A bank transfer takes days: PayAPI ends the wait for it, and then the subscription is due here."""
+    awaited = Payment.objects.filter(status="action_required", provider="bank_transfer").values("invoice_id")
     closing = OutgoingOrder.objects.filter(kind="close_payments", state="pending").values("invoice_id")
     return _pairs(
-        Subscription.objects.filter(status="incomplete", created_at__lte=now - INCOMPLETE_LIFE).exclude(
-            latest_invoice_id__in=closing
-        )
+        Subscription.objects.filter(status="incomplete", created_at__lte=now - INCOMPLETE_LIFE)
+        .exclude(latest_invoice_id__in=closing)
+        .exclude(latest_invoice_id__in=awaited.filter(invoice_id__isnull=False))
     )
 
 

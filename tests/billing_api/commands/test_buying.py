@@ -242,3 +242,53 @@ def test_a_failed_payment_leaves_the_order_open(world) -> None:
     assert events()[-1] == "invoice.payment_failed"
     world.pay(started, anna)
     assert world.subscription(started).status == "active"
+
+
+def test_a_bank_transfer_is_waited_for_and_a_part_leaves_the_rest(world) -> None:
+    """The order does not expire while PayAPI waits for the transfer; a part is posted, the rest stays due."""
+    from billing_api.billing_service.commands.run_maintenance import run_maintenance
+    from billing_api.billing_service.models import OutgoingOrder
+
+    anna = world.customer()
+    started = world.buy(anna)
+    transfer = {"provider": "bank_transfer"}
+    asked = world.payment(
+        started.invoice_id, anna.user_id, amount=49900, status="action_required", **transfer
+    )
+    world.hear(asked)
+    assert world.invoice(started.invoice_id).collection == "action_required"
+    world.pass_time(days=5)
+    assert run_maintenance(now=world.now).expiring == 0
+    part = asked.model_copy(
+        update={
+            "status": type(asked.status)("succeeded"),
+            "captured": Money(20000),
+            "settles_invoice": False,
+            "succeeded_at": world.now,
+            "updated_at": world.now,
+        }
+    )
+    world.hear(part)
+    invoice = world.invoice(started.invoice_id)
+    assert (invoice.status, invoice.collection) == ("open", "partially_paid")
+    assert (invoice.paid_minor, invoice.amount_due_minor) == (20000, 29900)
+    assert world.subscription(started).status == "incomplete"
+    world.hear(world.payment(started.invoice_id, anna.user_id, amount=29900))
+    assert world.invoice(started.invoice_id).status == "paid"
+    assert world.subscription(started).status == "active"
+    assert not OutgoingOrder.objects.filter(kind="close_payments").exists()
+
+
+def test_an_order_expires_when_its_transfer_is_no_longer_awaited(world) -> None:
+    from billing_api.billing_service.commands.run_maintenance import run_maintenance
+
+    anna = world.customer()
+    started = world.buy(anna)
+    asked = world.payment(
+        started.invoice_id, anna.user_id, amount=49900, status="action_required", provider="bank_transfer"
+    )
+    world.hear(asked)
+    world.pass_time(days=14)
+    assert run_maintenance(now=world.now).expiring == 0
+    world.hear(asked.model_copy(update={"status": type(asked.status)("cancelled"), "updated_at": world.now}))
+    assert run_maintenance(now=world.now).expiring == 1

@@ -110,6 +110,7 @@ class World:
         refunds: list[RefundState] | None = None,
         decline: str | None = None,
         currency: str = "RUB",
+        provider: str = "cloudpayments",
         **more: Any,
     ) -> PaymentState:
         if amount is None:
@@ -125,7 +126,7 @@ class World:
             user_id=user_id,
             purpose="invoice",
             initiator=initiator,
-            provider="cloudpayments",
+            provider=provider,
             status=PaymentStatus(status),
             amount=money,
             captured=money if captured else Money(0, currency),

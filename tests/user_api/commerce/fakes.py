@@ -131,7 +131,7 @@ class RefundBody(Strict):
 
 
 class Method(Strict):
-    kind: Literal["card_cryptogram", "saved_method", "hosted"]
+    kind: Literal["card_cryptogram", "saved_method", "hosted", "bank_transfer"]
     card_cryptogram: str | None = None
     cardholder_name: str | None = None
     save_method: bool | None = None
@@ -163,9 +163,23 @@ class PaymentBody(Strict):
     description: str
     initiator: Literal["customer", "merchant"]
     method: Method
+    provider: Literal["cloudpayments", "bank_transfer"] = "cloudpayments"
     payer: Payer
     return_url: str | None = None
     receipt: Receipt
+
+
+class TransferConfirmation(Strict):
+    confirmation_id: UUID
+    amount: Money
+    reason: str
+    actor: str
+
+
+class RefundConfirmation(Strict):
+    refund_id: UUID
+    reason: str
+    actor: str
 
 
 class AddMethodBody(Strict):
@@ -258,6 +272,41 @@ class FakePayApi(_Service):
             dumped = body.model_dump(mode="json")
             return await self.once("add", idempotency_key, dumped, lambda: self._add(user_id, body))
 
+        @app.post("/internal/v1/payments/{payment_id}/transfer-confirmations", status_code=201)
+        async def confirm_transfer(
+            payment_id: UUID, body: TransferConfirmation, idempotency_key: str | None = Header(None)
+        ) -> Any:
+            assert idempotency_key == str(body.confirmation_id)
+            dumped = body.model_dump(mode="json")
+
+            def work() -> tuple[int, Any]:
+                payment = self.payments[payment_id]
+                if payment["provider"] != "bank_transfer" or payment["status"] != "action_required":
+                    raise Refusal(409, "transfer-not-awaited")
+                payment |= {
+                    "status": "succeeded",
+                    "captured": body.amount.as_json(),
+                    "settles_invoice": body.amount.as_json() == payment["amount"],
+                    "next_action": None,
+                }
+                self._tell(payment_id, "payment.succeeded")
+                return 201, self.view(payment_id)
+
+            return await self.once("confirm_transfer", idempotency_key, dumped, work)
+
+        @app.post("/internal/v1/payments/{payment_id}/refund-confirmations", status_code=201)
+        async def confirm_refund(
+            payment_id: UUID, body: RefundConfirmation, idempotency_key: str | None = Header(None)
+        ) -> Any:
+            dumped = body.model_dump(mode="json")
+
+            def work() -> tuple[int, Any]:
+                if payment_id not in self.payments:
+                    raise Refusal(404, "payment-not-found")
+                raise Refusal(409, "refund-not-awaited")
+
+            return await self.once("confirm_refund", idempotency_key, dumped, work)
+
     def _add(self, user_id: UUID, body: AddMethodBody) -> tuple[int, Any]:
         """A hold of 1.00 that has been given back; the card is saved unless it is declined."""
         method_id, now = new_id(), self.clock.now().isoformat()
@@ -313,7 +362,7 @@ class FakePayApi(_Service):
             "user_id": str(body.user_id),
             "purpose": "invoice",
             "initiator": body.initiator,
-            "provider": "cloudpayments",
+            "provider": body.provider,
             "status": "created",
             "amount": body.amount.as_json(),
             "captured": Money(0).as_json(),
@@ -333,7 +382,15 @@ class FakePayApi(_Service):
         self._tell(body.payment_id, "payment.created")
         if body.initiator == "merchant":
             return 202, self.view(body.payment_id)
-        if cryptogram.startswith("declined"):
+        if body.method.kind == "bank_transfer":
+            if body.provider != "bank_transfer":
+                raise Refusal(422, "method-not-offered")
+            payment = self.payments[body.payment_id]
+            payment["status"] = "action_required"
+            details = {"account": "40702810900000000001", "code": body.payment_id.hex[-8:].upper()}
+            payment["next_action"] = {"kind": "instructions", "instructions": details, "expires_at": now}
+            self._tell(body.payment_id, "payment.action_required")
+        elif cryptogram.startswith("declined"):
             self.fail(body.payment_id)
         elif cryptogram.startswith("challenge") or body.method.kind == "hosted":
             payment = self.payments[body.payment_id]

@@ -9,11 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pay_api import repository
 from pay_api.models import Attempt, Operation, Payment
+from pay_api.pay_service import receipts
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.settle_attempt import settle
 from pay_api.pay_service.start_payment import payment_in_progress
-from pay_api.providers.base import Done, NotExecuted, OperationOutcome, Refused, Succeeded, Unknown, Voided
+from pay_api.providers.base import (
+    AwaitsPerson,
+    Done,
+    NotExecuted,
+    OperationOutcome,
+    Receipt,
+    Refused,
+    Succeeded,
+    Unknown,
+    Voided,
+)
 from shared import logs
 from shared.errors import AppError, conflict
 from shared.ids import new_id
@@ -68,13 +79,20 @@ async def send_operation(ctx: Context, operation: Operation) -> OperationOutcome
     """Phase two: the call, with the operation's own request id."""
     async with ctx.sessions() as session:
         attempt = await repository.attempt(session, operation.attempt_id)
+        payment = await repository.payment(session, operation.payment_id)
     assert attempt is not None
     assert attempt.transaction_id is not None
+    assert payment is not None
     provider = ctx.providers[attempt.provider]
     if operation.kind == "void":
         return await provider.void(operation.id, attempt.transaction_id)
+    lines = receipts.of_capture(receipts.lines_of(payment.receipt), operation.amount_minor)
     return await provider.capture(
-        operation.id, attempt.transaction_id, operation.amount_minor, attempt.currency
+        operation.id,
+        attempt.transaction_id,
+        operation.amount_minor,
+        attempt.currency,
+        Receipt(lines, ctx.vault.open_payer(payment.payer_encrypted).email),
     )
 
 
@@ -98,7 +116,7 @@ async def finish_operation(ctx: Context, operation_id: UUID, outcome: OperationO
                 await settle(
                     ctx, session, payment, attempt, _effect(operation, attempt), actor=actor, now=now
                 )
-            case Refused(why):
+            case Refused(why) | AwaitsPerson(why):
                 # It may have been refused because it had been done before: only the state itself tells.
                 log.warning("operation-refused", operation_id=str(operation_id), why=why)
                 operation.status, operation.next_query_at = "unknown", now

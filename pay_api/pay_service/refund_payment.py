@@ -10,12 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pay_api import repository
 from pay_api.models import Payment, Refund
-from pay_api.pay_service import transitions
+from pay_api.pay_service import receipts, transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.payment import IN_FLIGHT, PAID, after_refund
 from pay_api.pay_service.start_payment import payment_in_progress
-from pay_api.providers.base import Done, NotExecuted, OperationOutcome, Refused, Unknown
+from pay_api.providers.base import (
+    AwaitsPerson,
+    Done,
+    NotExecuted,
+    OperationOutcome,
+    Receipt,
+    Refused,
+    Unknown,
+)
 from shared import logs
 from shared.errors import conflict, invalid, not_found
 from shared.failpoints import failpoint
@@ -119,10 +127,22 @@ async def send_refund(ctx: Context, refund: Refund) -> OperationOutcome:
     """Phase two: the call, under the refund's own request id."""
     async with ctx.sessions() as session:
         attempt = await repository.attempt(session, refund.attempt_id)
+        payment = await repository.payment(session, refund.payment_id)
+        refunds = await repository.refunds_of(session, refund.payment_id)
     assert attempt is not None
     assert attempt.transaction_id is not None
+    assert payment is not None
+    position = [each.id for each in refunds].index(refund.id)
+    earlier = [each.amount_minor for each in refunds[:position] if each.status != "failed"]
+    lines = receipts.of_refund(
+        receipts.lines_of(payment.receipt), payment.captured_minor, earlier, refund.amount_minor
+    )
     return await ctx.providers[refund.provider].refund(
-        refund.id, attempt.transaction_id, refund.amount_minor, attempt.currency
+        refund.id,
+        attempt.transaction_id,
+        refund.amount_minor,
+        attempt.currency,
+        Receipt(lines, ctx.vault.open_payer(payment.payer_encrypted).email),
     )
 
 
@@ -146,19 +166,25 @@ async def settle_refund(
     *,
     actor: str,
     now: datetime,
+    note: str = "",
 ) -> None:
-    """Phase three, for answers, notifications and queries alike; the second to come changes nothing."""
+    """Phase three, for answers, notifications and queries alike; the second to come changes nothing.
+
+    ``note``: words for the history beside the refund's own reason.
+    """
     if refund.status == "succeeded":
         if isinstance(outcome, Done) and outcome.transaction_id not in (None, refund.transaction_id):
             await _adopt_other(session, payment, refund, outcome, actor, now)
         return
     match outcome:
         case Done(transaction_id):
-            await _succeed(session, payment, refund, transaction_id, actor, now)
+            await _succeed(session, payment, refund, transaction_id, actor, now, note)
         case Refused(why):
             log.warning("refund-failed", refund_id=str(refund.id), why=why)
             refund.status, refund.next_query_at = "failed", None
             payment.updated_at = now  # wakes whoever watches
+        case AwaitsPerson():  # nothing to ask and nothing to send: see confirm_refund
+            refund.status, refund.next_query_at = "processing", None
         case Unknown() | NotExecuted():  # money owed: the reconciler looks, and sends it again
             refund.status = "unknown"
             refund.next_query_at = next_query_at(refund.first_sent_at or refund.created_at, now)
@@ -171,6 +197,7 @@ async def _succeed(
     transaction_id: str | None,
     actor: str,
     now: datetime,
+    note: str = "",
 ) -> None:
     refund.status, refund.transaction_id = "succeeded", transaction_id
     refund.succeeded_at, refund.next_query_at = now, None
@@ -181,7 +208,7 @@ async def _succeed(
         payment,
         to,
         actor=actor,
-        reason=f"refund {refund.id}: {refund.reason}",
+        reason="; ".join(part for part in (f"refund {refund.id}: {refund.reason}", note) if part),
         now=now,
         transaction_id=transaction_id,
     )

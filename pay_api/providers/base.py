@@ -38,6 +38,14 @@ class ReceiptLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """The 54-FZ receipt of a capture or refund; its lines add up to the sum that moves."""
+
+    lines: tuple[ReceiptLine, ...]
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Charge:
     """Everything a charge needs. ``attempt_id`` is also the request id of the call."""
 
@@ -164,7 +172,14 @@ class Refused:
     why: str
 
 
-OperationOutcome = Done | Refused | Unknown | NotExecuted
+@dataclass(frozen=True, slots=True)
+class AwaitsPerson:
+    """Taken down, but only a person can move this money; staff say when they have."""
+
+    why: str
+
+
+OperationOutcome = Done | Refused | AwaitsPerson | Unknown | NotExecuted
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,13 +307,23 @@ class Provider(Protocol):
     async def finish_threeds(self, request_id: UUID, transaction_id: str, pa_res: str) -> ChargeOutcome: ...
 
     async def capture(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome: ...
 
     async def void(self, request_id: UUID, transaction_id: str) -> OperationOutcome: ...
 
     async def refund(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome: ...
 
     async def query(self, attempt_id: UUID, transaction_id: str | None) -> QueryOutcome:

@@ -25,6 +25,7 @@ from pay_api.providers.base import (
     OperationOutcome,
     ProviderEvent,
     QueryOutcome,
+    Receipt,
     RefundFound,
     RegisterRow,
     Unknown,
@@ -126,7 +127,7 @@ class CloudPayments:
         return outcome
 
     def _common(self, charge: Charge) -> dict[str, Any]:
-        receipt = customer_receipt(charge, self._taxation_system)
+        receipt = Receipt(charge.receipt, charge.email)
         body: dict[str, Any] = {
             "Amount": amount_of(charge.amount_minor, charge.currency),
             "Currency": charge.currency,
@@ -138,7 +139,7 @@ class CloudPayments:
             "JsonData": {
                 "payment_id": str(charge.payment_id),
                 **({"invoice_id": str(charge.invoice_id)} if charge.invoice_id else {}),
-                "cloudpayments": {"CustomerReceipt": receipt},
+                **self._receipt(receipt, charge.currency),
             },
         }
         if charge.email:
@@ -171,23 +172,45 @@ class CloudPayments:
             return Unknown(f"post3ds refused: {outcome.message}")
         return outcome
 
+    def _receipt(self, receipt: Receipt | None, currency: str) -> dict[str, Any]:
+        """A part of JsonData; empty without lines: a payment found in the register tells nothing of them."""
+        if receipt is None or not receipt.lines:
+            return {}
+        content = customer_receipt(receipt, currency, self._taxation_system)
+        return {"cloudpayments": {"CustomerReceipt": content}}
+
     async def capture(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome:
-        body = {"TransactionId": int(transaction_id), "Amount": amount_of(amount_minor, currency)}
+        body: dict[str, Any] = {
+            "TransactionId": int(transaction_id),
+            "Amount": amount_of(amount_minor, currency),
+        }
+        if data := self._receipt(receipt, currency):
+            body["JsonData"] = data
         return await self._operate("/payments/confirm", body, request_id)
 
     async def void(self, request_id: UUID, transaction_id: str) -> OperationOutcome:
         return await self._operate("/payments/void", {"TransactionId": int(transaction_id)}, request_id)
 
     async def refund(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome:
         body = {
             "TransactionId": int(transaction_id),
             "Amount": amount_of(amount_minor, currency),
             # Comes back in the notification and the register: tells our refund from the cabinet's.
-            "JsonData": {"refund_id": str(request_id)},
+            "JsonData": {"refund_id": str(request_id), **self._receipt(receipt, currency)},
         }
         return await self._operate("/payments/refund", body, request_id, gives_transaction=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pay_api.providers.base import Charge, ReceiptLine
+from pay_api.providers.base import Receipt, ReceiptLine
 from pay_api.providers.cloudpayments_amounts import amount_of
 
 # Basis points -> the provider's VAT code; None is "without VAT", which is not the same as 0 %.
@@ -21,17 +21,17 @@ _FULL_PAYMENT, _SERVICE = 4, 4  # tags 1214 and 1212
 _MAX_LABEL: Final = 128
 
 
-def customer_receipt(charge: Charge, taxation_system: int) -> dict[str, Any]:
-    """Items whose amounts add up to the charge."""
-    total = amount_of(charge.amount_minor, charge.currency)
-    receipt: dict[str, Any] = {
-        "Items": [_item(line, charge.currency) for line in charge.receipt],
+def customer_receipt(receipt: Receipt, currency: str, taxation_system: int) -> dict[str, Any]:
+    """Of a charge, capture or refund: the provider tells income from its return by the operation."""
+    total = amount_of(sum(line.amount_minor for line in receipt.lines), currency)
+    content: dict[str, Any] = {
+        "Items": [_item(line, currency) for line in receipt.lines],
         "taxationSystem": taxation_system,
         "amounts": {"electronic": total},
     }
-    if charge.email:
-        receipt["email"] = charge.email
-    return receipt
+    if receipt.email:
+        content["email"] = receipt.email
+    return content
 
 
 def _item(line: ReceiptLine, currency: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pay_api.providers.base import (
     Provider,
     ProviderEvent,
     QueryOutcome,
+    Receipt,
     RefundFound,
     RegisterRow,
     Unknown,
@@ -56,17 +57,31 @@ class Guarded:
         return self._seen(await self._inner.finish_threeds(request_id, transaction_id, pa_res))
 
     async def capture(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome:
-        return self._seen(await self._inner.capture(request_id, transaction_id, amount_minor, currency))
+        return self._seen(
+            await self._inner.capture(request_id, transaction_id, amount_minor, currency, receipt)
+        )
 
     async def void(self, request_id: UUID, transaction_id: str) -> OperationOutcome:
         return self._seen(await self._inner.void(request_id, transaction_id))
 
     async def refund(
-        self, request_id: UUID, transaction_id: str, amount_minor: int, currency: str
+        self,
+        request_id: UUID,
+        transaction_id: str,
+        amount_minor: int,
+        currency: str,
+        receipt: Receipt | None = None,
     ) -> OperationOutcome:
-        return self._seen(await self._inner.refund(request_id, transaction_id, amount_minor, currency))
+        return self._seen(
+            await self._inner.refund(request_id, transaction_id, amount_minor, currency, receipt)
+        )
 
     async def query(self, attempt_id: UUID, transaction_id: str | None) -> QueryOutcome:
         return self._seen(await self._inner.query(attempt_id, transaction_id))

@@ -32,6 +32,19 @@ async def oracle(request: Request) -> Response:
     """``GET /oracle?invoice_id=&account_id=``"""
     terminal, query = _terminal(request), request.query_params
     report = terminal.oracle.report(query.get("invoice_id"), query.get("account_id"))
+    wanted = {name: query[name] for name in ("invoice_id", "account_id") if name in query}
+    report["receipts"] = [
+        {
+            "transaction_id": receipt.transaction_id,
+            "type": receipt.type,
+            "total": receipt.total,
+            "error": receipt.error,
+            "items": receipt.content.get("items"),
+            "email": receipt.content.get("email"),
+        }
+        for receipt in terminal.receipts.all()
+        if all(getattr(receipt, name) == value for name, value in wanted.items())
+    ]
     return refusal(request) or JSONResponse(report | {"notifications_pending": terminal.notifier.listing()})
 
 

@@ -29,6 +29,8 @@ class FiscalReceipt:
     invoice_id: str | None = None
     account_id: str | None = None
     created_at: datetime
+    transaction_id: int | None = None  # the payment or refund it was ordered with
+    error: str | None = None  # why the device did not print it
 
     def as_record(self) -> dict[str, Any]:
         return asdict(self) | {"created_at": self.created_at.isoformat()}

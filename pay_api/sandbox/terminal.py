@@ -19,6 +19,7 @@ from pay_api.sandbox.order import Order
 from pay_api.sandbox.parameters import Parameters, Refused
 from pay_api.sandbox.reasons import APPROVED
 from pay_api.sandbox.receipt import FiscalReceipt
+from pay_api.sandbox.receipt_orders import order_receipt
 from pay_api.sandbox.records import Records
 from pay_api.sandbox.settings import SandboxSettings
 from pay_api.sandbox.store import Journal, Store
@@ -140,6 +141,8 @@ class Call:
         self._record(
             Effect.CHARGED if transaction.one_stage else Effect.HELD, transaction, transaction.amount_minor
         )
+        if transaction.one_stage:
+            order_receipt(self.terminal.receipts, transaction, transaction.json_data, now)
         self.tell(NotificationType.PAY, transaction)
         return succeeded(self.terminal.model(transaction))
 
@@ -169,6 +172,8 @@ class Call:
         transaction.confirmed_at = self.terminal.clock.now()
         self.terminal.store.save(transaction)
         self._record(Effect.CAPTURED, transaction, amount_minor)
+        own = self.parameters.json_text("JsonData") or transaction.json_data
+        order_receipt(self.terminal.receipts, transaction, own, transaction.confirmed_at)
         self.tell(NotificationType.CONFIRM, transaction)
 
     def void(self, transaction: Transaction) -> None:
@@ -195,6 +200,7 @@ class Call:
         self.terminal.store.save(payment)
         self.terminal.store.save(refund)
         self._record(Effect.REFUNDED, refund, refund.amount_minor)
+        order_receipt(self.terminal.receipts, refund, refund.json_data, now)
         self.tell(NotificationType.REFUND, refund)
 
     def charge_back(self, payment: Transaction, amount_minor: int, now: datetime) -> ChargeBack:

@@ -23,6 +23,7 @@ from pay_api.providers.base import (
     Done,
     NotExecuted,
     NotFound,
+    Receipt,
     ReceiptLine,
     Refused,
     SignatureInvalid,
@@ -185,7 +186,9 @@ def _charge(lines: tuple[ReceiptLine, ...], **changes: object) -> Charge:
 
 def test_receipt_lines_multiply_and_add_up() -> None:
     lines = (ReceiptLine("A", 2, 20_000, 2000), ReceiptLine("B", 3, 10_000, None), ReceiptLine("C", 1, 1, 0))
-    receipt = json.loads(encode(customer_receipt(_charge(lines), 0)), parse_float=Decimal)
+    receipt = json.loads(
+        encode(customer_receipt(Receipt(lines, "viewer@example.com"), "RUB", 0)), parse_float=Decimal
+    )
     items = receipt["Items"]
     assert all(item["price"] * item["quantity"] == item["amount"] for item in items)
     assert sum(item["amount"] for item in items) == Decimal("300.01") == receipt["amounts"]["electronic"]

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import correlation, docs_pages, logs, metrics, problem
-from shared.errors import AppError, Kind
+from shared.card_numbers import holds_card_number
+from shared.errors import AppError, Kind, invalid
 from shared.health import Health
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -27,6 +28,9 @@ SAFE_HEADERS: Final = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 ]
+
+_NOTIFICATIONS: Final = "/v1/webhooks/"
+_NO_CARD_NUMBERS: Final = "A card number is never sent here: the browser encrypts it for the provider."
 
 log = logs.logger(__name__)
 
@@ -91,6 +95,12 @@ class Edge:
         if body and b"json" in headers.get(b"content-type", b"") and _depth(bytes(body)) > MAX_JSON_DEPTH:
             await _problem_response(400, "The JSON is nested too deep.")(scope, receive, send)
             return
+        if self._holds_card_number(scope, bytes(body)):
+            metrics.CARD_NUMBERS_REFUSED.inc()
+            log.error("card-number-refused", method=scope["method"])
+            refusal = await on_app_error(Request(scope), invalid("card-number-refused", _NO_CARD_NUMBERS))
+            await refusal(scope, receive, send)
+            return
         given = False
 
         async def replay() -> Message:
@@ -101,6 +111,12 @@ class Edge:
             return await receive()
 
         await self._app(scope, replay, send)
+
+    def _holds_card_number(self, scope: Scope, body: bytes) -> bool:
+        """Notifications of a provider are signed and are about money: they are never turned away for this."""
+        if scope["path"].startswith(_NOTIFICATIONS):
+            return False
+        return holds_card_number(body) or holds_card_number(scope.get("query_string", b""))
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", None) or "unmatched"

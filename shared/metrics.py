@@ -15,6 +15,7 @@ HTTP_SECONDS: Final = Histogram(
 )
 OUTBOX_PENDING: Final = Gauge("outbox_pending", "Events written and not yet confirmed by the broker")
 OUTBOX_AGE_SECONDS: Final = Gauge("outbox_oldest_age_seconds", "Age of the oldest unpublished event")
+CARD_NUMBERS_REFUSED: Final = Counter("card_numbers_refused_total", "Requests turned away for a card number")
 EVENTS_PUBLISHED: Final = Counter("events_published_total", "Events confirmed by the broker", ["type"])
 EVENTS_CONSUMED: Final = Counter("events_consumed_total", "Events handled", ["queue", "type", "outcome"])
 

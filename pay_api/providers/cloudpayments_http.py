@@ -20,6 +20,8 @@ from shared import failpoints, logs
 
 TRIES: Final = 3  # only of what was certainly not executed
 _PAUSE_SECONDS: Final = 0.2
+MAX_ANSWER_BYTES: Final = 2**20  # a page of the register has 100 operations of some 2 KB each
+_PIECE_BYTES: Final = 2**16
 
 CALLS: Final = Counter("provider_calls_total", "Calls to the payment provider", ["path", "outcome"])
 
@@ -45,6 +47,16 @@ def _watched() -> dict[str, Any]:
     return {"trace": trace}
 
 
+async def _read(response: httpx.Response) -> bytes | None:
+    """The whole answer; None for one larger than any the provider gives, of which no more is read."""
+    read = bytearray()
+    async for piece in response.aiter_bytes(_PIECE_BYTES):
+        read += piece
+        if len(read) > MAX_ANSWER_BYTES:
+            return None
+    return bytes(read)
+
+
 class Transport:
     """POST of JSON with HTTP Basic; ``concurrent_calls`` is this process's share of the provider's limit."""
 
@@ -56,6 +68,7 @@ class Transport:
             timeout=httpx.Timeout(timeouts.PROVIDER_CALL, connect=timeouts.PROVIDER_CONNECT),
             follow_redirects=False,
             trust_env=False,
+            headers={"Accept-Encoding": "identity"},  # nothing small unpacks into something large
         )
 
     async def post(
@@ -94,9 +107,10 @@ class Transport:
         self, method: str, path: str, content: bytes, headers: dict[str, str]
     ) -> Answered | NotExecuted | Unknown:
         try:
-            response = await self._http.request(
+            async with self._http.stream(
                 method, path, content=content, headers=headers, extensions=_watched()
-            )
+            ) as response:
+                answer = await _read(response)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotExecuted(type(error).__name__)  # no byte of the request had left us
         except httpx.HTTPError as error:
@@ -105,8 +119,10 @@ class Transport:
             return NotExecuted(f"status {response.status_code}")
         if response.status_code != 200:
             return Unknown(f"status {response.status_code}")
+        if answer is None:
+            return Unknown("the answer is too large")
         try:
-            body = json.loads(response.content, parse_float=Decimal)
+            body = json.loads(answer, parse_float=Decimal)
         except (ValueError, RecursionError):
             return Unknown("the answer is not JSON")
         return Answered(body) if isinstance(body, dict) else Unknown("the answer is not an object")

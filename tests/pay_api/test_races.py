@@ -19,9 +19,16 @@ from pay_api.pay_service.reconcile import reconcile
 from shared.ids import new_id
 from tests.pay_api.conftest import OK_3DS, TOKEN, House, Pay, event_types
 from tests.pay_api.rounds import rounds
+from tests.pay_api.test_threeds import bank_answers, challenged, local
 from tests.pay_api.test_webhooks import attempt_of, fields, tell
 
 CALLERS = 12
+WORKERS = 20
+
+
+def shapes(short: tuple[int, ...], full: tuple[int, ...]) -> list[Any]:
+    """The short shape in `make test`; the full one of the reliability page in `make test-long`."""
+    return [pytest.param(*short, id="short"), pytest.param(*full, id="full", marks=pytest.mark.long)]
 
 
 @pytest.fixture
@@ -44,10 +51,11 @@ async def naive_pay(pool: asyncpg.Pool, column: str, value: UUID, limit: int = 1
         await pool.execute(f"INSERT INTO naive_charge ({column}, amount) VALUES ($1, $2)", value, amount)
 
 
-async def test_r3_same_key(pay: Pay, db: asyncpg.Pool) -> None:
-    for _ in range(2 * rounds()):
+@pytest.mark.parametrize(("callers", "repeats"), shapes((CALLERS, 5), (50, 100)))
+async def test_r3_same_key(pay: Pay, db: asyncpg.Pool, callers: int, repeats: int) -> None:
+    for _ in range(repeats * rounds()):
         body = pay.body()
-        answers = await asyncio.gather(*(pay.start(body) for _ in range(CALLERS)))
+        answers = await asyncio.gather(*(pay.start(body) for _ in range(callers)))
         good = [answer for answer in answers if answer.status_code == 201]
         assert good
         # A replayed answer comes from jsonb, which keeps no order of members.
@@ -57,12 +65,15 @@ async def test_r3_same_key(pay: Pay, db: asyncpg.Pool) -> None:
         assert await event_types(db, body["payment_id"]) == ["payment.created", "payment.succeeded"]
 
 
-async def test_r4_different_keys_of_one_invoice(pay: Pay, db: asyncpg.Pool) -> None:
-    for _ in range(2 * rounds()):
+@pytest.mark.parametrize(("callers", "repeats"), shapes((CALLERS, 5), (50, 100)))
+async def test_r4_different_keys_of_one_invoice(
+    pay: Pay, db: asyncpg.Pool, callers: int, repeats: int
+) -> None:
+    for _ in range(repeats * rounds()):
         invoice_id, user_id = str(new_id()), str(new_id())
-        bodies = [pay.body(invoice_id=invoice_id, user_id=user_id) for _ in range(CALLERS)]
+        bodies = [pay.body(invoice_id=invoice_id, user_id=user_id) for _ in range(callers)]
         answers = await asyncio.gather(*(pay.start(body) for body in bodies))
-        assert sorted(answer.status_code for answer in answers) == [201] + [409] * (CALLERS - 1)
+        assert sorted(answer.status_code for answer in answers) == [201] + [409] * (callers - 1)
         (won,) = [answer.json()["id"] for answer in answers if answer.status_code == 201]
         refusals = [answer.json() for answer in answers if answer.status_code == 409]
         assert {(item["type"], item["payment_id"]) for item in refusals} == {
@@ -94,12 +105,23 @@ async def _refund(pay: Pay, payment_id: str, amount: int) -> int:
     return (await pay.post(f"/v1/payments/{payment_id}/refunds", body, order)).status_code
 
 
-async def test_r5_refund_storm(pay: Pay) -> None:
-    """Whole refunds asked for twice at once, and twenty-one tenths of a payment asked for at once."""
-    payments = [await pay.pay() for _ in range(3 * rounds())]
+@pytest.mark.parametrize("count", shapes((20,), (500,)))
+async def test_r5_refund_storm(pay: Pay, count: int) -> None:
+    """Whole refunds asked for twice at once by twenty workers, and twenty-one tenths of one payment."""
+    turns = asyncio.Semaphore(WORKERS)
+
+    async def paid() -> dict[str, Any]:
+        async with turns:
+            return await pay.pay()
+
+    async def refunded(payment_id: str) -> int:
+        async with turns:
+            return await _refund(pay, payment_id, 49_900)
+
+    payments = await asyncio.gather(*(paid() for _ in range(count * rounds())))
     wishes = [view["id"] for view in payments for _ in range(2)]
     random.shuffle(wishes)
-    statuses = await asyncio.gather(*(_refund(pay, payment_id, 49_900) for payment_id in wishes))
+    statuses = await asyncio.gather(*(refunded(payment_id) for payment_id in wishes))
     assert statuses.count(201) == len(payments)
     assert set(statuses) <= {201, 409, 422}
     for view in payments:
@@ -119,8 +141,11 @@ async def test_naive_twin_of_r5_refunds_too_much(naive: asyncpg.Pool) -> None:
     assert await naive.fetchval("SELECT sum(amount) FROM naive_charge") > 10
 
 
-async def test_r6_notification_answer_and_reconciler(pay: Pay, ctx: Context, db: asyncpg.Pool) -> None:
-    for _ in range(4 * rounds()):
+@pytest.mark.parametrize("repeats", shapes((8,), (500,)))
+async def test_r6_notification_answer_and_reconciler(
+    pay: Pay, ctx: Context, db: asyncpg.Pool, repeats: int
+) -> None:
+    for _ in range(repeats * rounds()):
         body = pay.body()
         await pay.fault(kind="suppressed", webhook="pay")
         await pay.fault(kind="delay", method="payments/cards/charge", seconds=random.random() / 20)
@@ -164,10 +189,13 @@ async def _detach(pay: Pay, user_id: str, method_id: str, pause: float) -> bool:
     return (await pay.http.delete(url, headers={"Authorization": f"Bearer {TOKEN}"})).status_code == 204
 
 
-async def test_r9_detaching_a_card_while_it_is_charged(pay: Pay, ctx: Context, db: asyncpg.Pool) -> None:
+@pytest.mark.parametrize("pairs", shapes((9,), (500,)))
+async def test_r9_detaching_a_card_while_it_is_charged(
+    pay: Pay, ctx: Context, db: asyncpg.Pool, pairs: int
+) -> None:
     """Either the charge began before, or it never begins: no call with the token after the detaching."""
     ended = set()
-    for number in range(6 * rounds()):
+    for number in range(pairs * rounds()):
         user_id, method_id = await _saved_card(pay)
         saved = {"kind": "saved_method", "payment_method_id": method_id}
         renewal = pay.body(user_id=user_id, initiator="merchant", method=saved)
@@ -193,6 +221,7 @@ async def test_r9_detaching_a_card_while_it_is_charged(pay: Pay, ctx: Context, d
         assert refused.json()["type"] == "/problems/payment-method-unusable"
         assert await pay.effects(user_id) == before
     assert ended <= {"succeeded", "failed"}
+    assert len(ended) == 2 or pairs < 100  # of so many both happen: the race is one
 
 
 async def test_naive_twin_of_r9_charges_a_detached_card(naive: asyncpg.Pool) -> None:
@@ -235,7 +264,7 @@ async def _closed_means_no_money(pay: Pay, body: dict[str, Any], results: list[s
 
 @pytest.mark.parametrize("pause", [0, 0.01, 0.03, 0.08])
 async def test_closing_against_a_charge(pay: Pay, pause: float) -> None:
-    for _ in range(rounds()):
+    for _ in range(2 * rounds()):
         body = pay.body()
         await pay.fault(kind="delay", method="payments/cards/charge", seconds=0.05)
         started = asyncio.create_task(pay.start(body))
@@ -247,11 +276,43 @@ async def test_closing_against_a_charge(pay: Pay, pause: float) -> None:
 
 
 @pytest.mark.parametrize("pause", [0, 0.005, 0.02])
-async def test_closing_against_a_3ds_return_and_its_notification(
-    pay: Pay, ctx: Context, db: asyncpg.Pool, pause: float
-) -> None:
-    """The bank confirms, the provider charges and notifies, while BillingAPI closes."""
-    for _ in range(rounds()):
+async def test_closing_against_a_3ds_return(pay: Pay, pause: float) -> None:
+    """The payer comes back from the bank while BillingAPI closes: closed never reaches the provider."""
+    ended = set()
+    for number in range(3 * rounds()):
+        view, page = await challenged(pay)
+        term_url, form = await bank_answers(pay, page.text)
+        await pay.fault(kind="delay", method="payments/cards/post3ds", seconds=0.02)
+        results: list[str] = []
+
+        async def close(invoice_id: str = view["invoice_id"], heard: list[str] = results) -> None:
+            await asyncio.sleep(pause)
+            heard.append(await _close(pay, invoice_id))
+
+        async def come_back(
+            url: str = term_url, data: dict[str, str] = form, late: bool = number > 1
+        ) -> None:
+            await asyncio.sleep(0.02 if late else 0)
+            assert (await pay.http.post(local(pay, url), data=data)).status_code == 200
+
+        await asyncio.gather(come_back(), close())
+        await pay.http.delete(f"{pay.house.sandbox_url}/faults")  # it may have met no call
+        shown = await pay.show(view["id"])
+        effects = await pay.effects(view["user_id"])
+        ended.add((results[0], shown["status"]))
+        if results == ["closed"]:
+            assert (shown["status"], effects) == ("cancelled", [])
+        else:
+            assert (shown["status"], effects) == ("succeeded", [("charged", 49_900)])
+            assert shown["late"] is False
+            assert await _close(pay, view["invoice_id"]) == "paid"
+    assert ended <= {("closed", "cancelled"), ("in_flight", "succeeded"), ("paid", "succeeded")}
+
+
+@pytest.mark.parametrize("pause", [0, 0.005, 0.02])
+async def test_closing_against_a_notification(pay: Pay, ctx: Context, db: asyncpg.Pool, pause: float) -> None:
+    """The bank has confirmed, the provider charged and notifies, while BillingAPI closes."""
+    for _ in range(2 * rounds()):
         body = pay.body(OK_3DS)
         view = (await pay.start(body)).json()
         attempt = await attempt_of(db, view)

@@ -304,11 +304,13 @@ async def store_webhook(session: AsyncSession, webhook: Webhook) -> Webhook | No
 
 
 async def lock_webhook(session: AsyncSession, webhook_id: UUID) -> Webhook | None:
-    """An unapplied notification, unless another worker has it."""
+    """A notification nobody has applied yet.
+
+    It waits for the lock: a repeat that is only being counted holds it for a moment, and skipping the row
+    then would leave the payment to the worker's next look.
+    """
     found = await session.execute(
-        select(Webhook)
-        .where(Webhook.id == webhook_id, Webhook.outcome.is_(None))
-        .with_for_update(skip_locked=True)
+        select(Webhook).where(Webhook.id == webhook_id, Webhook.outcome.is_(None)).with_for_update()
     )
     return found.scalar_one_or_none()
 

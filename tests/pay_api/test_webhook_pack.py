@@ -28,6 +28,7 @@ from pay_api.providers import cloudpayments_notifications
 from pay_api.providers.cloudpayments import CloudPayments
 from pay_api.providers.guarded import Guarded
 from shared.ids import new_id
+from shared.settings import AppEnv
 from tests.pay_api.conftest import OK_3DS, Pay, event_types
 from tests.pay_api.test_webhooks import SECRET, attempt_of, fields
 
@@ -219,7 +220,7 @@ async def test_a_hundred_replays_have_one_effect(pay: Pay, db: asyncpg.Pool) -> 
 
 async def test_test_money_is_no_money_in_production(pay: Pay, ctx: Context, db: asyncpg.Pool) -> None:
     """The same notification that pays here leads to a review where real money is expected."""
-    strict = CloudPayments.from_settings(pay.house.settings.model_copy(update={"app_env": "production"}))
+    strict = CloudPayments.from_settings(pay.house.settings.model_copy(update={"app_env": AppEnv.PRODUCTION}))
     guarded = ctx.providers["cloudpayments"]
     assert isinstance(guarded, Guarded)
     providers = MappingProxyType({**ctx.providers, "cloudpayments": strict})

@@ -60,7 +60,7 @@ async def transactions_page(request: Request) -> Response:
         "transactions.html",
         rows=[_row(item) for item in newest],
         totals=[
-            (currency, {name: money_text(value, currency) for name, value in total.items()})
+            (currency, [(name, money_text(total[key], currency)) for name, key in _shown_totals(total)])
             for currency, total in report["totals"].items()
         ],
         pending=terminal.notifier.listing(),
@@ -68,6 +68,13 @@ async def transactions_page(request: Request) -> Response:
         now=terminal.clock.now().strftime("%d.%m.%Y %H:%M:%S UTC"),
         public_id=terminal.settings.sandbox_public_id,
     )
+
+
+def _shown_totals(total: dict[str, int]) -> list[tuple[str, str]]:
+    """What every terminal has, and payouts and chargebacks once there are some."""
+    rare = [key for key in ("paid_out", "charged_back") if total[key]]
+    keys = ["charged", "held", "captured", "voided", "refunded", *rare, "net"]
+    return [(key.replace("_", " "), key) for key in keys]
 
 
 def _row(item: Transaction) -> dict[str, Any]:

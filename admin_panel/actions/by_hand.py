@@ -49,7 +49,7 @@ class _ByHand(StaffAction):
     """Tells PayAPI first (once per token), then notes it in the audit; confirming again heals a cut."""
 
     kind: ClassVar[Confirmation]
-    _confirmed: Money
+    _seen: Money
 
     @classmethod
     def is_offered(cls, subject_id: UUID | None) -> bool:
@@ -69,7 +69,7 @@ class _ByHand(StaffAction):
         """Has PayAPI take it down, once per token; gives the money confirmed."""
 
     def done(self, order: Order) -> bool:
-        self._confirmed = self.tell(order)  # before the transaction of the note
+        self._seen = self.tell(order)  # before the transaction of the note
         return super().done(order)
 
     def command(self, order: Order, *, preview: bool) -> Any:
@@ -77,7 +77,7 @@ class _ByHand(StaffAction):
         return note_confirmation(
             order.subject.pk,
             self.kind,
-            self._confirmed,
+            self._seen,
             actor=actor(order),
             reason=order.reason,
             now=order.now,

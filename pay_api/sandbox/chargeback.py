@@ -9,7 +9,7 @@ from typing import Any, Self
 from pay_api.sandbox.transaction import Transaction, amount_number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ChargeBack:
     """``of`` is the payment; the amount in minor units of its currency."""
 

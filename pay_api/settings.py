@@ -11,6 +11,7 @@ from pay_api import timeouts
 from shared.settings import ConfigurationRefused, SuiteSettings
 
 SANDBOX_PUBLIC_ID: Final = "pk_cinema_sandbox"
+DEMO_ACCOUNT: Final = "40702810000000000000"  # of no bank: where transfers go outside production
 
 
 class Settings(SuiteSettings):
@@ -28,10 +29,10 @@ class Settings(SuiteSettings):
     cloudpayments_taxation_system: int = 0
     # This process's share of the calls the provider takes at once (5 for a test terminal, 30 for a live one).
     cloudpayments_concurrent_calls: int = 2
-    # A payer's bank transfer goes there; without an account number the connector is not offered.
+    # A payer's bank transfer goes there. Left out: the demonstration's account, in production no transfers.
     bank_transfer_recipient: str = "ООО «Кинотеатр»"
     bank_transfer_inn: str = ""
-    bank_transfer_account: str = ""
+    bank_transfer_account: str | None = None
     bank_transfer_bank: str = ""
     bank_transfer_bic: str = ""
     bank_transfer_correspondent_account: str = ""
@@ -46,6 +47,13 @@ class Settings(SuiteSettings):
         return f"{self.public_url.rstrip('/')}/pay-api"
 
     @property
+    def transfer_account(self) -> str:
+        """The number of the account transfers go to; empty: they are not offered."""
+        if self.bank_transfer_account is not None:
+            return self.bank_transfer_account
+        return "" if self.is_production else DEMO_ACCOUNT
+
+    @property
     def asyncpg_dsn(self) -> str:
         return self.database_url.get_secret_value()
 
@@ -58,6 +66,8 @@ class Settings(SuiteSettings):
         terminal = self.cloudpayments_public_id.lower()
         if "sandbox" in terminal or terminal.startswith("test"):
             raise ConfigurationRefused("CLOUDPAYMENTS_PUBLIC_ID", "a terminal of tests")
+        if self.bank_transfer_account == DEMO_ACCOUNT:
+            raise ConfigurationRefused("BANK_TRANSFER_ACCOUNT", "the demonstration's account")
         for name in ("cloudpayments_api_url", "cloudpayments_public_url"):
             self.require_https(name, "not an https address of the provider")
             if "sandbox" in getattr(self, name).lower():

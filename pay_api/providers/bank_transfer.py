@@ -54,13 +54,13 @@ class BankTransfer:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self | None:
         """None without an account: there is nowhere to send the money."""
-        if not settings.bank_transfer_account:
+        if not settings.transfer_account:
             return None
         return cls(
             {
                 "recipient": settings.bank_transfer_recipient,
                 "inn": settings.bank_transfer_inn,
-                "account": settings.bank_transfer_account,
+                "account": settings.transfer_account,
                 "bank": settings.bank_transfer_bank,
                 "bic": settings.bank_transfer_bic,
                 "correspondent_account": settings.bank_transfer_correspondent_account,

@@ -14,6 +14,7 @@ from tests.e2e.customer import Customer
 from tests.e2e.stack import Stack
 from tests.e2e.staff import adjust_and_discount
 from tests.e2e.transcript import StoryBroken, Transcript, money
+from tests.e2e.transfers import pay_by_transfer
 
 
 async def _travel(stack: Stack, transcript: Transcript, days: int) -> None:
@@ -57,6 +58,7 @@ async def tell(stack: Stack, transcript: Transcript) -> None:
             await chapters.cancel_payment(story, alice, renewed)
             await clara.log_in()
             await adjust_and_discount(story, clara)
+            await pay_by_transfer(story, clara)
             for customer in customers:
                 await chapters.statement(story, customer, "at the end")
             await chapters.everything_is_quiet(story)

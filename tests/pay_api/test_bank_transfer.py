@@ -13,8 +13,10 @@ import pytest
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.expire_payments import expire_payments
 from pay_api.pay_service.reconcile import reconcile
-from pay_api.providers.bank_transfer import transfer_code
+from pay_api.providers.bank_transfer import BankTransfer, transfer_code
+from pay_api.settings import DEMO_ACCOUNT
 from shared.ids import new_id
+from shared.settings import AppEnv
 from tests.pay_api.conftest import Pay, event_types, history
 
 
@@ -175,3 +177,13 @@ async def test_only_a_refund_by_hand_is_confirmed_by_hand(pay: Pay) -> None:
     unclear = await _refund(pay, view["id"], 49_900)
     assert unclear["refunds"][0]["status"] == "unknown"
     assert (await _sent(pay, view["id"], unclear["refunds"][0]["id"])).status_code == 409
+
+
+def test_where_transfers_go(pay: Pay) -> None:
+    """Nowhere in production unless somebody said where; never to the demonstration's account there."""
+    bare = pay.house.settings.model_copy(update={"bank_transfer_account": None})
+    assert bare.transfer_account == DEMO_ACCOUNT
+    assert BankTransfer.from_settings(bare) is not None
+    live = bare.model_copy(update={"app_env": AppEnv.PRODUCTION})
+    assert BankTransfer.from_settings(live) is None
+    assert BankTransfer.from_settings(bare.model_copy(update={"bank_transfer_account": ""})) is None

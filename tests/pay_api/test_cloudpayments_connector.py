@@ -36,7 +36,7 @@ from pay_api.providers.cloudpayments_amounts import amount_of, encode
 from pay_api.providers.cloudpayments_http import Transport
 from pay_api.providers.cloudpayments_receipt import customer_receipt
 from pay_api.sandbox import reasons
-from pay_api.settings import Settings
+from pay_api.settings import DEMO_ACCOUNT, Settings
 from shared.queue.messages.payments import DeclineClass
 
 MODEL = {
@@ -252,6 +252,7 @@ def test_production_refuses_the_sandbox() -> None:
         ("cloudpayments_api_url", "https://cloudpayments-sandbox"),
         ("link_signing_key", "dev-key"),
         ("public_url", "http://cinema.tv"),
+        ("bank_transfer_account", DEMO_ACCOUNT),
     ):
         with pytest.raises(SystemExit, match=name.upper()):
             Settings(**{**strong, name: value}).refuse_unsafe()  # type: ignore[arg-type]

@@ -205,6 +205,8 @@ async def test_pack(pay: Pay, db: asyncpg.Pool, name: str) -> None:
         assert await db.fetchval(stored) == before
     assert (await pay.show(view["id"]))["status"] == case.payment
     assert await pay.effects(view["user_id"]) == []  # a notification moves no money, whatever it says
+    cancellation = {"cancellation_id": view["id"], "reason": "the test is over"}
+    await pay.post(f"/v1/payments/{view['id']}/cancel", cancellation)  # none stays for the reconciler
 
 
 async def test_a_hundred_replays_have_one_effect(pay: Pay, db: asyncpg.Pool) -> None:

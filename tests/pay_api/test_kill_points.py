@@ -141,6 +141,7 @@ async def test_charge(pay: Pay, ctx: Context, db: asyncpg.Pool, mortal: Mortal, 
     view = await _wait_for_calm(pay, ctx, payment_id)
     assert view["status"] == "succeeded"
     assert (await pay.effects(body["user_id"]))[1:] == [("charged", 30_000)]
+    assert await _receipts(pay, body["user_id"]) == ["Income"] * 2  # the card was saved by a first one
     assert await event_types(db, payment_id) == ["payment.created", "payment.succeeded"]
     assert (await pay.start(body)).json()["id"] == payment_id
 
@@ -185,6 +186,12 @@ async def test_reconciler(pay: Pay, ctx: Context, db: asyncpg.Pool, mortal: Mort
     assert await pay.effects(view["user_id"]) == [("charged", 49_900)]
 
 
+async def _receipts(pay: Pay, account_id: str) -> list[str]:
+    """What was ordered from the cash register: with the money, in the same call, so never twice."""
+    answer = await pay.http.get(f"{pay.house.sandbox_url}/oracle", params={"account_id": account_id})
+    return [receipt["type"] for receipt in answer.json()["receipts"]]
+
+
 async def test_refund(pay: Pay, ctx: Context, db: asyncpg.Pool, mortal: Mortal) -> None:
     view = await pay.pay()
     order = {"refund_order_id": view["id"], "amount": view["amount"], "reason": "asked"}
@@ -197,3 +204,4 @@ async def test_refund(pay: Pay, ctx: Context, db: asyncpg.Pool, mortal: Mortal) 
     assert (await pay.post(path, order, view["id"])).status_code == 201
     assert (await _wait_for_calm(pay, ctx, view["id"]))["status"] == "refunded"
     assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 49_900)]
+    assert await _receipts(pay, view["user_id"]) == ["Income", "IncomeReturn"]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from shared.clock import Clock
-from shared.settings import ConfigurationRefused, SuiteSettings, setting_or_file
+from shared.settings import ConfigurationRefused, SuiteSettings, secret_or_file
 
 SERVICE: Final = "admin-panel"  # the name in logs and event sources
 _LOCAL: Final = "127.0.0.1:5432"
@@ -77,7 +77,7 @@ def use_migration_roles() -> None:
         ("ADMIN_DATABASE_URL", "ADMIN_MIGRATION_DATABASE_URL"),
         ("MOVIES_DATABASE_URL", "MOVIES_MIGRATION_DATABASE_URL"),
     ):
-        url = setting_or_file(migration)
+        url = secret_or_file(migration)
         if url is None:
             raise ConfigurationRefused(migration, "it is needed to migrate")
         os.environ.pop(f"{setting}_FILE", None)

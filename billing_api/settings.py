@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from shared.settings import ConfigurationRefused, SuiteSettings, setting_or_file
+from shared.settings import ConfigurationRefused, SuiteSettings, secret_or_file
 
 DEMO_SELLER_INN: Final = "7700000000"
 AUDIENCE: Final = "billing-api"  # this service's name in tokens, logs and event sources
@@ -58,7 +58,7 @@ def use_migration_role() -> None:
 
     Raises ConfigurationRefused when neither is set: the service's own role may not change tables.
     """
-    url = setting_or_file("MIGRATION_DATABASE_URL")
+    url = secret_or_file("MIGRATION_DATABASE_URL")
     if url is None:
         raise ConfigurationRefused("MIGRATION_DATABASE_URL", "it is needed to migrate")
     os.environ.pop("DATABASE_URL_FILE", None)

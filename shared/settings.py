@@ -77,6 +77,16 @@ def setting_or_file(name: str) -> str | None:
         raise ConfigurationRefused(f"{name}_FILE", "the file cannot be read") from None
 
 
+def secret_or_file(name: str) -> str | None:
+    """The same for a secret, alone or in a JSON object of them; production refuses a weak one."""
+    value = setting_or_file(name)
+    if value is None or os.environ.get("APP_ENV") != AppEnv.PRODUCTION:
+        return value
+    for secret in json.loads(value).values() if value.startswith("{") else [value]:
+        _refuse_weak(name, SecretStr(secret))
+    return value
+
+
 class _FileSecrets(PydanticBaseSettingsSource):
     """``NAME_FILE`` gives the value of ``NAME`` (Docker secrets)."""
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
 from urllib.parse import urlsplit
+
+from shared.settings import secret_or_file
 
 NOTHING = "^$"
 CELERY = r"^(scheduler|celery.*|worker\..*)$"  # its own queues and exchanges, delayed ones included
@@ -79,9 +79,7 @@ def make_users(api: ManagementApi, passwords: Mapping[str, str], vhost: str = "%
 
 
 def _setting(name: str) -> str:
-    if path := os.environ.get(f"{name}_FILE"):
-        return Path(path).read_text().strip()
-    if value := os.environ.get(name):
+    if value := secret_or_file(name):
         return value
     raise SystemExit(f"{name} is not set")
 

@@ -4,17 +4,32 @@
 set -eu
 umask 077
 here=$(dirname "$0")
-printf 'requirepass %s\n' "$REDIS_PASSWORD" >/tmp/redis.conf
+
+# Gives the password of a variable; production refuses what the services refuse (shared/settings.py).
+password_of() {
+  password=$(printenv "$1") || { echo "refusing to start: $1: the secret is missing" >&2; exit 1; }
+  if [ "${APP_ENV:-development}" = production ]; then
+    case $password in
+      *dev-* | *changeme* | *example* | *sandbox*)
+        echo "refusing to start: $1: a development default" >&2; exit 1 ;;
+    esac
+    [ ${#password} -ge 8 ] || { echo "refusing to start: $1: too weak: 8 random characters are the least" >&2; exit 1; }
+  fi
+}
+
+password_of REDIS_PASSWORD
+settings="requirepass $password"
 while read -r line; do
   case $line in
     user*)
       name=${line#user }
       name=${name%% *}
-      variable=REDIS_$(printf %s "$name" | tr 'a-z-' 'A-Z_')_PASSWORD
-      password=$(printenv "$variable") || { echo "$variable is not set" >&2; exit 1; }
+      password_of "REDIS_$(printf %s "$name" | tr 'a-z-' 'A-Z_')_PASSWORD"
       hash=$(printf %s "$password" | sha256sum | cut -d ' ' -f 1)
-      printf '%s\n' "$line" | sed "s/@$name@/$hash/" >>/tmp/redis.conf
+      settings="$settings
+$(printf %s "$line" | sed "s/@$name@/$hash/")"
       ;;
   esac
 done <"$here/users.acl"
+printf '%s\n' "$settings" >/tmp/redis.conf
 exec redis-server /tmp/redis.conf --bind '* -::*' --dir /data --appendonly yes --save '' --maxmemory-policy noeviction

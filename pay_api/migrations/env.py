@@ -9,11 +9,11 @@ from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from pay_api.models import Base
-from shared.settings import ConfigurationRefused, setting_or_file
+from shared.settings import ConfigurationRefused, secret_or_file
 
 
 def _url() -> str:
-    url = setting_or_file("MIGRATION_DATABASE_URL")
+    url = secret_or_file("MIGRATION_DATABASE_URL")
     if url is None:
         raise ConfigurationRefused("MIGRATION_DATABASE_URL", "it is needed to migrate")
     return url.replace("postgresql://", "postgresql+asyncpg://", 1)

@@ -12,12 +12,12 @@ from typing import Any
 
 from shared.ids import new_id
 from shared.queue import broker, replay, topology
-from shared.settings import setting_or_file
+from shared.settings import secret_or_file
 
 
 def _setting(name: str) -> str:
     """A setting of the environment, or of the file that ``<name>_FILE`` names."""
-    if value := setting_or_file(name):
+    if value := secret_or_file(name):
         return value
     raise SystemExit(f"{name} is not set")
 

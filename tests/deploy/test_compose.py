@@ -155,7 +155,7 @@ def test_credentials_of_every_edge_are_accepted_by_the_callee() -> None:
 
 
 def test_every_service_has_a_redis_user_of_its_own_in_both_stacks() -> None:
-    given = {name for name in SERVICES["redis"]["environment"] if name != "REDIS_PASSWORD"}
+    given = set(SERVICES["redis"]["environment"]) - {"APP_ENV", "REDIS_PASSWORD"}
     assert given == {f"REDIS_{user.upper().replace('-', '_')}_PASSWORD" for user in REDIS_USERS}
     for process in PROCESSES:
         for settings in (SERVICES[process.name]["environment"], environment(addresses(), process.group)):

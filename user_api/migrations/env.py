@@ -8,7 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.settings import ConfigurationRefused, setting_or_file
+from shared.settings import ConfigurationRefused, secret_or_file
 from user_api.user_service import commerce_models, models
 from user_api.user_service.database import async_url
 
@@ -33,7 +33,7 @@ def run(connection: Connection) -> None:
 
 
 async def main() -> None:
-    url = setting_or_file("MIGRATION_DATABASE_URL")
+    url = secret_or_file("MIGRATION_DATABASE_URL")
     if url is None:
         raise ConfigurationRefused("MIGRATION_DATABASE_URL", "it is needed to migrate")
     engine = create_async_engine(async_url(url), poolclass=pool.NullPool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -164,6 +165,17 @@ def test_gateway_leads_to_open_routes(gateway: httpx.Client, path: str, status: 
     answer = gateway.get(path, follow_redirects=status == 200)
     assert answer.status_code == status
     assert answer.headers["x-correlation-id"]
+
+
+@pytest.mark.parametrize("service", ["user-api", "pay-api", "billing-api"])
+def test_reference_pages_load_nothing_from_elsewhere(gateway: httpx.Client, service: str) -> None:
+    page = gateway.get(f"/{service}/docs")
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) >= 3
+    assert not [address for address in loaded if "//" in address]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    for address in loaded:
+        assert gateway.get(page.url.join(address)).status_code == 200, address
 
 
 def test_gateway_refuses_large_bodies_and_passes_the_correlation_id_on(gateway: httpx.Client) -> None:

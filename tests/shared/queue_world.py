@@ -43,6 +43,7 @@ class World:
 
     def __init__(self, urls: DatabaseUrls, amqp_url: str, engine: AsyncEngine) -> None:
         self.url = urls.service
+        self.owner_url = urls.owner
         self.amqp_url = amqp_url
         self.sessions = async_sessionmaker(engine, expire_on_commit=False)
         self.stop = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The relay: told to stop in a batch, handed a message back, busy for days without a pause."""
+"""The relay: woken or not, told to stop in a batch, handed a message back, busy for days without a pause."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import pytest
+from sqlalchemy import text
 
 from shared.ids import new_id
 from shared.queue import broker, outbox
+from shared.queue import relay as relay_module
 from shared.queue.messages.users import UserState
 from shared.queue.relay import Relay
 from tests.shared.queue_world import NOW, QUEUE, World
@@ -33,6 +36,41 @@ async def test_a_batch_in_flight_is_marked_and_the_rest_is_left_unclaimed(world:
     async with broker.connected(world.amqp_url, "test") as connection:
         depth = await broker.depths(connection, [QUEUE])
     assert depth == {QUEUE: row.sent}  # what arrived is marked, what is marked arrived
+
+
+async def test_a_notification_wakes_the_relay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "SCAN_SECONDS", 600.0)
+    world.start(world.relay())
+    await world.publish((new_id(), "payment.created"))
+    await world.until(UNPUBLISHED, 0)
+    for _ in range(3):  # the relay sleeps by now
+        await asyncio.sleep(0.2)
+        await world.publish((new_id(), "payment.created"))
+        await world.until(UNPUBLISHED, 0)
+
+
+async def test_a_lost_notification_is_made_up_for_by_the_scan(world: World) -> None:
+    world.start(world.relay())
+    await world.publish((new_id(), "payment.created"))
+    await world.until(UNPUBLISHED, 0)
+    owner = await asyncpg.connect(world.owner_url)
+    await owner.execute("ALTER TABLE outbox DISABLE TRIGGER USER")
+    await owner.close()
+    await world.publish((new_id(), "payment.created"))
+    await world.until(UNPUBLISHED, 0)
+
+
+async def test_a_row_locked_by_somebody_else_holds_up_no_other(world: World) -> None:
+    locked = new_id()
+    await world.publish(
+        *((payment, "payment.created") for payment in (locked, *(new_id() for _ in range(9))))
+    )
+    async with world.sessions.begin() as session:
+        sql = "SELECT 1 FROM outbox WHERE aggregate_id = :id FOR UPDATE"
+        await session.execute(text(sql), {"id": locked})
+        world.start(world.relay())
+        await world.until(UNPUBLISHED, 1)
+    await world.until(UNPUBLISHED, 0)
 
 
 async def test_a_returned_message_waits_with_its_reason_and_goes_out_later(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -40,9 +40,9 @@ class Links:
         self._key = hashlib.sha256(b"payment-links:" + key.encode()).digest()
         self._clock = clock
 
-    def url(self, payment_id: UUID, purpose: Purpose) -> str:
-        """The whole address with its token; fit for a browser, never for a log."""
-        expires = int((self._clock.now() + LIFETIME[purpose]).timestamp())
+    def url(self, payment_id: UUID, purpose: Purpose, until: datetime | None = None) -> str:
+        """The whole address with its token; fit for a browser, never for a log. ``until``: lives so long."""
+        expires = int((until or self._clock.now() + LIFETIME[purpose]).timestamp())
         token = f"{expires}.{self._signature(payment_id, purpose, expires)}"
         checkout = purpose is Purpose.CHECKOUT
         path = f"checkout/{payment_id}" if checkout else f"v1/payments/{payment_id}/{purpose}"

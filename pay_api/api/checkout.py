@@ -15,11 +15,12 @@ from pay_api.api.deps import Edge, EdgeDep, require_payer
 from pay_api.api.payments import load_view
 from pay_api.api.schemas import AttemptBody, PublicPaymentView, json_of
 from pay_api.api.threeds import HTML, faces_json, refusal_page, summary
+from pay_api.api.transfer_page import transfer_page
 from pay_api.links import Purpose
 from pay_api.models import Payment
 from pay_api.pay_service.pay_checkout import PayCheckout, pay_checkout
 from pay_api.pay_service.settle_attempt import is_hosted
-from pay_api.providers.base import CardKey
+from pay_api.providers.base import CardKey, MethodKind
 from shared.asgi import problem_responses
 from shared.errors import not_found
 from shared.money import Money
@@ -40,12 +41,15 @@ async def script() -> Response:
 
 @router.get("/{payment_id}", responses=HTML)
 async def show(request: Request, payment_id: UUID, edge: EdgeDep) -> Response:
-    """A card form whose script encrypts the card for the provider: card data never reaches us."""
+    """A card form whose script encrypts the card for the provider (card data never reaches us), or the
+    details of a bank transfer."""
     async with edge.ctx.sessions() as session:
         payment = await repository.payment(session, payment_id)
     refused = await refusal_page(request, edge, payment_id, payment, Purpose.CHECKOUT)
     if refused is not None:
         return refused
+    if payment is not None and payment.method_kind == MethodKind.BANK_TRANSFER:
+        return transfer_page(edge, payment)
     if payment is None or not is_hosted(payment):
         raise not_found("payment")
     return await _page(edge, payment)

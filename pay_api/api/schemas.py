@@ -209,9 +209,10 @@ class RedirectAction(BaseModel):
 
 
 class InstructionsAction(BaseModel):
-    """What the payer gives their bank, by stable names, and until when it is awaited."""
+    """What the payer gives their bank, by stable names, and until when it is awaited; ``url`` shows it."""
 
     kind: Literal["instructions"]
+    url: str
     instructions: dict[str, str]
     expires_at: datetime | None
 
@@ -304,7 +305,10 @@ def next_action(payment: Payment, links: Links) -> RedirectAction | Instructions
         return None
     if payment.instructions is not None:
         return InstructionsAction(
-            kind="instructions", instructions=payment.instructions, expires_at=payment.expires_at
+            kind="instructions",
+            url=links.url(payment.id, Purpose.CHECKOUT, payment.expires_at),
+            instructions=payment.instructions,
+            expires_at=payment.expires_at,
         )
     if payment.awaits_card:
         return RedirectAction(kind="redirect", step="checkout", url=links.url(payment.id, Purpose.CHECKOUT))

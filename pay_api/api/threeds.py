@@ -16,6 +16,7 @@ from pay_api.models import Attempt, Payment
 from pay_api.pay_service.finish_threeds import finish_threeds
 from pay_api.pay_service.payment import AttemptStatus
 from pay_api.pay_service.transitions import decline_of
+from pay_api.providers.base import MethodKind
 from shared.asgi import problem_responses
 from shared.errors import AppError
 from shared.money import Money
@@ -54,7 +55,7 @@ async def to_bank(request: Request, payment_id: UUID, edge: EdgeDep) -> Response
         return refused
     assert payment is not None
     if payment.status != PaymentStatus.ACTION_REQUIRED or not _is_open(edge, attempt):
-        return _result(edge, payment)
+        return result_page(edge, payment)
     assert attempt is not None
     assert attempt.acs_url is not None
     return pages.render(
@@ -87,7 +88,7 @@ async def from_bank(
     async with edge.ctx.sessions() as session:
         payment = await repository.payment(session, payment_id)
     assert payment is not None
-    return _result(edge, payment)
+    return result_page(edge, payment)
 
 
 async def refusal_page(
@@ -105,6 +106,13 @@ async def refusal_page(
 
 
 def _faces(payment: Payment) -> dict[PaymentStatus, tuple[str, str]]:
+    if payment.method_kind == MethodKind.BANK_TRANSFER:
+        whole = ("succeeded", "good") if payment.settles_invoice else ("part", "good")
+        return {
+            **FACES,
+            PaymentStatus.ACTION_REQUIRED: ("transfer", "form"),
+            PaymentStatus.SUCCEEDED: whole,
+        }
     if payment.purpose != "method_verification":
         return FACES
     # The hold of a card check is given back at once: that is its good end.
@@ -117,7 +125,7 @@ def faces_json(payment: Payment) -> str:
     texts = pages.TEXTS[payment.locale]
     faces = {
         status: {"title": texts[name], "lead": texts[f"{name}_lead"], "mood": mood}
-        for status, (name, mood) in _faces(payment).items()
+        for status, (name, mood) in (_faces(payment) | {"part": ("part", "good")}).items()
     }
     return pages.script_json(faces)
 
@@ -139,7 +147,8 @@ def summary(payment: Payment) -> dict[str, Any]:
     }
 
 
-def _result(edge: Edge, payment: Payment) -> Response:
+def result_page(edge: Edge, payment: Payment) -> Response:
+    """How the payment stands, for the payer; one without an end yet updates itself."""
     if payment.awaits_card:
         # The checkout page says what the bank said and takes another card.
         return RedirectResponse(edge.links.url(payment.id, Purpose.CHECKOUT), 303, headers=pages.PRIVATE)

@@ -18,6 +18,7 @@ from pay_api.settings import DEMO_ACCOUNT
 from shared.ids import new_id
 from shared.settings import AppEnv
 from tests.pay_api.conftest import Pay, event_types, history
+from tests.pay_api.test_threeds import local
 
 
 async def asked(pay: Pay, **changes: Any) -> dict[str, Any]:
@@ -187,3 +188,23 @@ def test_where_transfers_go(pay: Pay) -> None:
     live = bare.model_copy(update={"app_env": AppEnv.PRODUCTION})
     assert BankTransfer.from_settings(live) is None
     assert BankTransfer.from_settings(bare.model_copy(update={"bank_transfer_account": ""})) is None
+
+
+async def test_the_page_shows_the_details_and_then_the_end(pay: Pay) -> None:
+    view = await asked(pay, payer={"locale": "en", "email": "viewer@example.com"})
+    url = local(pay, view["next_action"]["url"])
+    page = await pay.http.get(url)
+    assert page.status_code == 200
+    for text in ("40702810900000000001", "044525000", view["id"][-8:].upper(), "RUB 499.00"):
+        assert text in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert (await pay.http.get(url.partition("?")[0])).status_code == 401
+    assert (
+        await pay.http.post(url.replace("?", "/attempts?"), json={"card_cryptogram": "x"})
+    ).status_code == 404
+    pay.clock.advance(timedelta(days=13))
+    assert (await pay.http.get(url)).status_code == 200  # the link lives as long as the wait
+    await confirm(pay, view["id"], 20_000)
+    ended = await pay.http.get(url)
+    assert "A part has come" in ended.text
+    assert "40702810900000000001" not in ended.text

@@ -69,6 +69,9 @@ async def pages(pay: Pay, locale: str) -> dict[str, tuple[str, bool]]:
     await pay.post(
         f"/v1/payments/{cancelled['id']}/cancel", {"cancellation_id": cancelled["id"], "reason": "x"}
     )
+    transfer = await pay.start(
+        pay.body(method={"kind": "bank_transfer"}, provider="bank_transfer", **payer(locale), **words)
+    )
     sandbox = pay.house.sandbox_url
     order = await pay.http.post(
         f"{sandbox}/orders/create",
@@ -88,6 +91,7 @@ async def pages(pay: Pay, locale: str) -> dict[str, tuple[str, bool]]:
     )
     return {
         "checkout": (checkout["next_action"]["url"], True),
+        "transfer": (transfer.json()["next_action"]["url"], True),
         "to-bank": (challenge["next_action"]["url"], False),
         "paid": (paid["next_action"]["url"], True),
         "declined": (rejected["next_action"]["url"], True),
@@ -150,6 +154,27 @@ async def test_a_payment_without_a_verdict_updates_its_own_page(pay: Pay, browse
     await ctx.aclose()
     await page.get_by_text("Оплата прошла").wait_for()
     await picture(page, "waited-ru-phone")
+    assert problems == []
+    await context.close()
+
+
+async def test_a_transfer_ends_before_the_payers_eyes(pay: Pay, browser: Browser) -> None:  # noqa: F811
+    body = pay.body(method={"kind": "bank_transfer"}, provider="bank_transfer", **payer("ru"))
+    view = (await pay.start(body)).json()
+    context, page, problems = await visitor(browser, **SCREENS["phone"])
+    await page.goto(view["next_action"]["url"])
+    await page.get_by_text("40702810900000000001").wait_for()
+    confirmation = {
+        "confirmation_id": view["id"],
+        "amount": view["amount"],
+        "reason": "statement",
+        "actor": "accountant",
+    }
+    path = f"/internal/v1/payments/{view['id']}/transfer-confirmations"
+    assert (await pay.post(path, confirmation, view["id"])).status_code == 201
+    await page.get_by_text("Оплата прошла").wait_for()
+    assert await page.locator("#details").is_hidden()
+    await picture(page, "transfer-done-ru-phone")
     assert problems == []
     await context.close()
 

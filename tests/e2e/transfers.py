@@ -28,7 +28,8 @@ async def pay_by_transfer(story: Story, customer: Customer) -> None:
     transcript.check("no second payment beside it", refused["type"] == "/problems/payment-in-progress")
     await story.bus.expect("payment.action_required", lambda d: d["payment_id"] == payment["id"])
     await _confirm(story, told["code"], payment["id"])
-    part = await story.bus.expect("payment.succeeded", lambda d: d["payment_id"] == payment["id"])
+    told = await story.bus.expect("payment.succeeded", lambda d: d["payment_id"] == payment["id"])
+    part = told["data"]
     transcript.check("a part settles no invoice", part["settles_invoice"] is False, part["settles_invoice"])
     rest = invoice["amount_due"]["amount"] - PART_MINOR
     shown = await customer.until(

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
 
@@ -85,6 +87,14 @@ def try_again(order: OutgoingOrder, now: datetime, error: str, wait: timedelta |
     order.next_try_at = now + (wait or back_off(order.attempts))
     order.last_error = error
     order.store("next_try_at", "last_error")
+
+
+def cancellations_by_hand() -> QuerySet[OutgoingOrder, UUID]:
+    """Ids of cancellations PayAPI has taken down and only a person can carry out: refunds of transfers."""
+    transfers = Payment.objects.filter(provider="bank_transfer", captured_minor__gt=0)
+    return OutgoingOrder.objects.filter(
+        kind="cancellation", state="sent", payment_id__in=transfers.values("id")
+    ).values_list("id", flat=True)
 
 
 def pending_refunds_minor(payment_id: UUID, known_refund_orders: Iterable[UUID | None]) -> int:

@@ -234,6 +234,7 @@ def _stuck(now: datetime) -> Iterable[tuple[UUID, UUID]]:
     return (
         PaymentCancellation.objects.filter(state="open", requested_at__lte=now - REDRIVE_AFTER)
         .exclude(id__in=waiting)
+        .exclude(id__in=orders.cancellations_by_hand())
         .order_by("account_id", "id")
         .values_list("id", "account_id")[:BATCH]
     )

@@ -14,6 +14,7 @@ from billing_api.billing_service.models import (
     PaymentCancellation,
     RunTick,
 )
+from billing_api.billing_service.orders import cancellations_by_hand
 from billing_api.billing_service.queries.shapes import moment, money
 from shared.errors import not_found
 
@@ -44,7 +45,10 @@ def run_view(run_id: UUID) -> dict[str, Any]:
 
 
 def quiescence() -> dict[str, Any]:
-    """``{quiet, pending, ticks}``; a closing that waits for money in flight counts too."""
+    """``{quiet, pending, ticks}``; a closing that waits for money in flight counts too.
+
+    What waits for a person (a refund by hand) does not: nothing of it moves by itself.
+    """
     with cursor() as database:
         database.execute("SELECT count(*) FROM outbox WHERE published_at IS NULL")
         (outbox,) = database.fetchone()
@@ -52,7 +56,9 @@ def quiescence() -> dict[str, Any]:
         "outbox": outbox,
         "orders": OutgoingOrder.objects.filter(state="pending").count(),
         "collection_attempts": CollectionAttempt.objects.filter(state__in=LIVE_ATTEMPTS).count(),
-        "cancellations": PaymentCancellation.objects.filter(state="open").count(),
+        "cancellations": PaymentCancellation.objects.filter(state="open")
+        .exclude(id__in=cancellations_by_hand())
+        .count(),
     }
     ticks = {tick.kind: moment(tick.as_of) for tick in RunTick.objects.all()}
     return {

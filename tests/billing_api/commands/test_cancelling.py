@@ -263,3 +263,26 @@ def test_a_trial_is_reminded_of_once(world) -> None:
     world.pass_time(days=4)
     assert run_maintenance(now=world.now).trial_reminders == 1
     assert run_maintenance(now=world.now).trial_reminders == 0
+
+
+def test_a_cancellation_of_a_transfer_waits_for_a_person_in_peace(world) -> None:
+    """Sent once it is nobody's to repeat, and the suite is quiet; the refund's event ends it."""
+    from billing_api.billing_service import queries
+    from billing_api.billing_service.answers import OrderAnswer
+    from billing_api.billing_service.commands.run_maintenance import run_maintenance
+    from billing_api.billing_service.commands.settle_refund_answer import settle_refund_answer
+    from billing_api.billing_service.models import PaymentCancellation
+
+    anna = world.customer()
+    started = world.buy(anna)
+    state = world.pay(started, anna, provider="bank_transfer")
+    decided = cancel(world, state)
+    assert queries.quiescence()["pending"]["cancellations"] == 1
+    world.pass_time(minutes=3)
+    assert run_maintenance(now=world.now).cancellations_redriven == 1
+    settle_refund_answer(decided.cancellation_id, OrderAnswer("accepted"), now=world.now)
+    world.pass_time(days=2)
+    assert run_maintenance(now=world.now).cancellations_redriven == 0
+    assert queries.quiescence()["pending"]["cancellations"] == 0
+    world.hear(world.refund(state, cancellation_id=decided.cancellation_id))
+    assert PaymentCancellation.objects.get().state == "done"

@@ -153,7 +153,14 @@ async def cancel(
     """Closes, voids or refunds: whichever the payment's state needs."""
 
     async def work() -> tuple[int, Any]:
-        command = CancelPayment(payment_id, body.cancellation_id, body.amount, body.reason, caller.name)
+        command = CancelPayment(
+            payment_id,
+            body.cancellation_id,
+            body.amount,
+            body.reason,
+            caller.name,
+            uncaptured_only=body.uncaptured_only,
+        )
         await cancel_payment(edge.ctx, command)
         return 200, json_of(await load_view(edge, payment_id))
 

@@ -141,6 +141,7 @@ class CancelBody(_Body):
     cancellation_id: UUID
     amount: PositiveMoney | None = None
     reason: Reason
+    uncaptured_only: bool = False
 
 
 class RefundBody(_Body):

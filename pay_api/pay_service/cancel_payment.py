@@ -23,13 +23,17 @@ from shared.queue.messages.payments import PaymentStatus
 
 @dataclass(frozen=True, slots=True)
 class CancelPayment:
-    """``amount`` bounds a refund (default: all that is left); a void gives everything back."""
+    """``amount`` bounds a refund (default: all that is left); a void gives everything back.
+
+    ``uncaptured_only``: money that was captured meanwhile stays where it is (``payment-not-cancellable``).
+    """
 
     payment_id: UUID
     cancellation_id: UUID
     amount: Money | None
     reason: str
     caller: str
+    uncaptured_only: bool = False
 
 
 async def cancel_payment(ctx: Context, command: CancelPayment) -> None:
@@ -67,7 +71,7 @@ async def _decide(ctx: Context, session: AsyncSession, command: CancelPayment) -
         return await begin_operation(
             session, payment, "void", payment.amount_minor, reason, command.caller, now
         )
-    if status in PAID:
+    if status in PAID and not command.uncaptured_only:
         return await begin_refund(
             session,
             payment,

@@ -93,6 +93,19 @@ async def test_cancel_refunds_what_was_captured(pay: Pay, db: asyncpg.Pool) -> N
     assert free.json()["status"] == "succeeded"
 
 
+async def test_cancel_of_the_uncaptured_alone_leaves_captured_money_where_it_is(pay: Pay) -> None:
+    """A consent is revoked while its charge goes through: a revocation gives no money back."""
+    view = await pay.pay()
+    body = cancellation() | {"uncaptured_only": True}
+    answer = await pay.post(f"/v1/payments/{view['id']}/cancel", body)
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/payment-not-cancellable")
+    assert answer.json()["rule"] == "succeeded"
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900)]
+    held = await pay.pay(expect="authorized", capture="manual")
+    voided = await pay.post(f"/v1/payments/{held['id']}/cancel", body | cancellation())
+    assert voided.json()["status"] == "cancelled"
+
+
 async def test_cancel_voids_a_hold(pay: Pay, db: asyncpg.Pool) -> None:
     view = await pay.pay(expect="authorized", capture="manual")
     answer = await pay.post(f"/v1/payments/{view['id']}/cancel", cancellation())

@@ -74,10 +74,18 @@ class PayApi:
         return await self._client.call("GET", "/v1/payments", params=params)
 
     async def cancel_payment(
-        self, payment_id: UUID, cancellation_id: UUID, amount: Money | None, reason: str
+        self,
+        payment_id: UUID,
+        cancellation_id: UUID,
+        amount: Money | None,
+        reason: str,
+        *,
+        uncaptured_only: bool = False,
     ) -> PaymentView:
-        """Closes, voids or refunds, whichever the payment's state asks for."""
+        """Closes, voids or refunds, whichever the state asks for; ``uncaptured_only`` never refunds."""
         body: dict[str, Any] = {"cancellation_id": str(cancellation_id), "reason": reason}
+        if uncaptured_only:
+            body["uncaptured_only"] = True
         if amount is not None:
             body["amount"] = amount.as_json()
         path = f"/v1/payments/{payment_id}/cancel"

@@ -289,7 +289,7 @@ class FakePayApi(FakeService):
         if payment["status"] in ("created", "action_required", "authorized"):
             payment |= {"status": "cancelled", "next_action": None}
             self._tell(payment_id, "payment.cancelled")
-        elif payment["status"] in ("succeeded", "partially_refunded"):
+        elif payment["status"] in ("succeeded", "partially_refunded") and not body.uncaptured_only:
             rest = payment["captured"]["amount"] - payment["refunded"]["amount"]
             self._refund(payment_id, body.amount.amount if body.amount else rest)
         else:

@@ -13,6 +13,7 @@ class CancelBody(Strict):
     cancellation_id: UUID
     amount: Money | None = None
     reason: str
+    uncaptured_only: bool = False
 
 
 class RefundBody(Strict):

@@ -19,20 +19,33 @@ from user_api.development_mail import print_letters
 from user_api.readiness import make_health
 from user_api.resources import Resources, open_resources
 from user_api.settings import Settings
+from user_api.user_service.finish_endings import finish_endings
 from user_api.user_service.purge_expired import purge_expired
 
 PURGE_EVERY_SECONDS: Final = 3600
+ENDINGS_EVERY_SECONDS: Final = 5
 
 
 async def tidy_up(resources: Resources, stop: asyncio.Event) -> None:
     """Purges now and then until ``stop``."""
     while not stop.is_set():
         await purge_expired(resources.sessions, resources.clock.now())
-        try:
-            async with asyncio.timeout(PURGE_EVERY_SECONDS):
-                await stop.wait()
-        except TimeoutError:
-            continue
+        await _pause(stop, PURGE_EVERY_SECONDS)
+
+
+async def finish(resources: Resources, stop: asyncio.Event) -> None:
+    """Finishes every few seconds, until ``stop``, what users have ended and others were not told."""
+    while not stop.is_set():
+        await finish_endings(resources.commerce)
+        await _pause(stop, ENDINGS_EVERY_SECONDS)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
 
 
 def make_loops(resources: Resources) -> dict[str, Loop]:
@@ -47,6 +60,7 @@ def make_loops(resources: Resources) -> dict[str, Loop]:
     loops["relay"] = partial(run_relay, database_url, amqp_url, "user-api", ["users"])
     loops["measures"] = Measures("user-api", database_url, amqp_url).run
     loops["tidy-up"] = partial(tidy_up, resources)
+    loops["endings"] = partial(finish, resources)
     if resources.settings.app_env is AppEnv.DEVELOPMENT:
         loops["development-mail"] = partial(print_letters, resources)
     return loops

@@ -43,13 +43,22 @@ async def retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> 
     """Collects what is open of the consent's subscription now; what cannot begin is left to the next run."""
     try:
         customer = await load_customer(commerce.sessions, consent.user_id)
-        for invoice in await commerce.billing_api.open_invoices(consent.user_id):
-            # A change of product is the user's own to pay: an automatic charge never carries one out.
-            is_due = invoice.kind != "change" and invoice.amount_due.amount > 0
-            if invoice.subscription_id == consent.subscription_id and is_due:
-                await collect_payment(commerce, _collection(invoice, consent, customer.locale))
+        invoices = await commerce.billing_api.open_invoices(consent.user_id)
     except AppError as error:
-        log.info("retry-left-to-collection", subscription_id=str(consent.subscription_id), code=error.code)
+        _leave(consent, error)
+        return
+    for invoice in invoices:
+        # A change of product is the user's own to pay: an automatic charge never carries one out.
+        is_due = invoice.kind != "change" and invoice.amount_due.amount > 0
+        if invoice.subscription_id == consent.subscription_id and is_due:
+            try:
+                await collect_payment(commerce, _collection(invoice, consent, customer.locale))
+            except AppError as error:  # one that is being paid already does not keep the others waiting
+                _leave(consent, error)
+
+
+def _leave(consent: RecurringPayment, error: AppError) -> None:
+    log.info("retry-left-to-collection", subscription_id=str(consent.subscription_id), code=error.code)
 
 
 def _collection(invoice: InvoiceView, consent: RecurringPayment, locale: str) -> Collection:

@@ -97,7 +97,10 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> tuple[UU
                 created_at=now,
                 updated_at=now,
             )
-            .on_conflict_do_nothing(index_elements=[Payment.id])
+            # Sent once more: a revocation waits for what may be on its way (queued_charges.py).
+            .on_conflict_do_update(
+                index_elements=[Payment.id], set_={"updated_at": now}, where=Payment.known_at.is_(None)
+            )
         )
     # A run that broke off before PayAPI answered goes on with the method it had chosen: same key, same body.
     return (known.method_id if known is not None and known.method_id else method_id), False

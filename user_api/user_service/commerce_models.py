@@ -68,6 +68,11 @@ class UserProduct(Base):
         CheckConstraint("kind IN ('recurring', 'one_time')", name="kind"),
         Index(None, "user_id", "id"),
         Index(None, "product_id", "user_id"),
+        Index(
+            "ix_user_products_removed",
+            "id",
+            postgresql_where=text("removed_at IS NOT NULL AND status NOT IN ('cancelled', 'expired')"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)  # BillingAPI's subscription id
@@ -126,6 +131,11 @@ class Payment(Base):
         Index(None, "user_id", "id"),
         Index(None, "invoice_id"),
         Index(None, "subscription_id", postgresql_where=text("subscription_id IS NOT NULL")),
+        Index(
+            "ix_payments_queued",
+            "id",
+            postgresql_where=text("initiator = 'merchant' AND status = 'created'"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -150,10 +160,17 @@ class Payment(Base):
 
 
 class PaymentMethod(Base):
-    """A saved card: masked data only. ``detached_at`` is set before PayAPI is told."""
+    """A saved card: masked data. ``detached_at`` is set before PayAPI is told, ``forgotten_at`` after."""
 
     __tablename__ = "payment_methods"
-    __table_args__ = (Index(None, "user_id", "id"),)
+    __table_args__ = (
+        Index(None, "user_id", "id"),
+        Index(
+            "ix_payment_methods_to_forget",
+            "id",
+            postgresql_where=text("detached_at IS NOT NULL AND forgotten_at IS NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     user_id: Mapped[UUID]
@@ -164,6 +181,7 @@ class PaymentMethod(Base):
     expires_year: Mapped[int]
     created_at: Mapped[datetime]
     detached_at: Mapped[datetime | None]
+    forgotten_at: Mapped[datetime | None]
 
 
 class RecurringPayment(Base):

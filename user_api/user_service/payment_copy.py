@@ -168,6 +168,7 @@ async def store_method(session: AsyncSession, state: PaymentMethodState, now: da
             expires_year=state.expires_year,
             created_at=state.created_at,
             detached_at=detached_at,
+            forgotten_at=detached_at,
         )
         .on_conflict_do_update(
             index_elements=[PaymentMethod.id],
@@ -176,7 +177,7 @@ async def store_method(session: AsyncSession, state: PaymentMethodState, now: da
                 "expires_month": state.expires_month,
                 "expires_year": state.expires_year,
             }
-            | ({"detached_at": detached_at} if detached_at else {}),
+            | ({"detached_at": detached_at, "forgotten_at": detached_at} if detached_at else {}),
         )
     )
     if detached_at:

@@ -1,0 +1,49 @@
+"""Finishes what users have ended and another service could not be told: charges, cards, removed products."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+
+from shared import logs
+from shared.errors import AppError
+from user_api.user_service.commerce import Commerce
+from user_api.user_service.commerce_models import PaymentMethod, UserProduct
+from user_api.user_service.detach_method import forget_method
+from user_api.user_service.queued_charges import close_unpermitted_charges
+from user_api.user_service.remove_product import end_purchase
+
+MOST_AT_ONCE: Final = 100
+
+log = logs.logger(__name__)
+
+
+async def finish_endings(commerce: Commerce) -> None:
+    """One turn; what cannot be done now is left to the next. Safe in several workers: every call repeats."""
+    await close_unpermitted_charges(commerce)
+    to_forget = select(PaymentMethod.user_id, PaymentMethod.id).where(
+        PaymentMethod.detached_at.is_not(None), PaymentMethod.forgotten_at.is_(None)
+    )
+    to_end = select(UserProduct.id).where(
+        UserProduct.removed_at.is_not(None), UserProduct.status.not_in(("cancelled", "expired"))
+    )
+    async with commerce.sessions() as session:
+        methods = (await session.execute(to_forget.order_by(PaymentMethod.id).limit(MOST_AT_ONCE))).all()
+        purchases = (await session.scalars(to_end.order_by(UserProduct.id).limit(MOST_AT_ONCE))).all()
+    await _each(commerce, forget_method, methods)
+    await _each(commerce, end_purchase, ((purchase_id,) for purchase_id in purchases))
+
+
+async def _each(
+    commerce: Commerce, finish: Callable[..., Awaitable[None]], rows: Iterable[tuple[UUID, ...] | Any]
+) -> None:
+    for row in rows:
+        try:
+            await finish(commerce, *row)
+        except AppError as error:
+            log.info(
+                "ending-left-for-the-next-turn", ending=finish.__name__, id=str(row[-1]), code=error.code
+            )

@@ -14,6 +14,7 @@ from billing_api.billing_service.models import OutgoingOrder
 from shared import logs
 from shared.clock import Clock
 from shared.errors import AppError, Kind
+from shared.failpoints import failpoint
 from shared.ids import derived_id
 
 # Refusals that change by themselves: another payment is under way, an answer is still being worked out.
@@ -28,6 +29,7 @@ def send_due_orders(user_api: UserApi, clock: Clock, limit: int = 20) -> int:
     """Sends up to ``limit`` due orders; gives how many. Safe in several workers at once."""
     taken = orders.claim(clock.now(), limit)
     for order in taken:
+        failpoint("billing.renew.after_commit_before_call")
         answer = _send(user_api, order)
         match order.kind:
             case "collection":

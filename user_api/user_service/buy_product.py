@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from shared.errors import AppError, conflict, invalid, unavailable
+from shared.failpoints import failpoint
 from shared.ids import derived_id, new_id
 from shared.money import Money
 from user_api.clients.billing_api import InvoiceView, Started, SubscriptionView
@@ -56,6 +57,7 @@ async def buy_product(
     Raises BillingAPI's and PayAPI's refusals with their codes, ``payment-in-progress`` (409),
     ``product-kind-mismatch`` and ``consent-needs-saved-method`` (422), ``payment-method-not-found``.
     """
+    failpoint("user.order.after_key_claim")
     customer = await _check(commerce, user_id, order, wish)
     started = await _start(commerce, customer, order, request_id)
     invoice = started.invoice

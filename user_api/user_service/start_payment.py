@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.errors import AppError, Kind, invalid, not_found
+from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.money import Money, allocate
 from user_api.clients.billing_api import InvoiceView
@@ -101,6 +102,7 @@ async def start_payment(
     codes, and NoAnswer when the outcome is not known: the same key resumes.
     """
     payment_id, is_new = await _commit_intent(commerce, request_id, customer.user_id, invoice, wish)
+    failpoint("user.order.after_commit_before_call")
     view = None if is_new else await find_at_pay_api(commerce, payment_id)
     if view is None:
         body = _body(payment_id, customer, invoice, wish)

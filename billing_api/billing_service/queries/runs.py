@@ -10,6 +10,7 @@ from billing_api.billing_service.models import (
     LIVE_ATTEMPTS,
     BillingRun,
     CollectionAttempt,
+    Invoice,
     OutgoingOrder,
     PaymentCancellation,
     RunTick,
@@ -44,10 +45,19 @@ def run_view(run_id: UUID) -> dict[str, Any]:
     }
 
 
+def _uncollected() -> int:
+    waiting = Invoice.objects.filter(
+        status="open", collects_automatically=True, amount_due_minor__gt=0, next_collection_at__isnull=False
+    )
+    collected = RunTick.objects.filter(kind="collection").first()
+    return waiting.filter(issued_at__gte=collected.as_of).count() if collected else waiting.count()
+
+
 def quiescence() -> dict[str, Any]:
     """``{quiet, pending, ticks}``; a closing that waits for money in flight counts too.
 
     What waits for a person (a refund by hand) does not: nothing of it moves by itself.
+    ``uncollected``: invoices to be collected that were issued after the last collection run began.
     """
     with cursor() as database:
         database.execute("SELECT count(*) FROM outbox WHERE published_at IS NULL")
@@ -59,6 +69,7 @@ def quiescence() -> dict[str, Any]:
         "cancellations": PaymentCancellation.objects.filter(state="open")
         .exclude(id__in=cancellations_by_hand())
         .count(),
+        "uncollected": _uncollected(),
     }
     ticks = {tick.kind: moment(tick.as_of) for tick in RunTick.objects.all()}
     return {

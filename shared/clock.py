@@ -13,6 +13,17 @@ import redis
 OFFSET_KEY: Final = "suite:clock:offset-seconds"
 _POLL_SECONDS: Final = 0.2
 
+# How often this process was forked from one that had clocks: their threads stay with the parent.
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
 
 class Clock(Protocol):
     """Gives the current moment; passed to whatever needs time."""
@@ -54,24 +65,24 @@ class SuiteClock:
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
         self._offset = timedelta()
-        self._process = -1
+        self._started_after_forks = -1
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        if self._process != os.getpid():  # the first call here, or the first after a fork
+        if self._started_after_forks != _forks:  # the first call here, or the first after a fork
             self._start()
         return datetime.now(UTC) + self._offset
 
     def _start(self) -> None:
         with self._lock:
-            if self._process == os.getpid():
+            if self._started_after_forks == _forks:
                 return
             client = redis.Redis.from_url(
                 self._redis_url, socket_timeout=2, socket_connect_timeout=2, decode_responses=True
             )
             self._read(client)
             threading.Thread(target=self._follow, args=(client,), name="suite-clock", daemon=True).start()
-            self._process = os.getpid()
+            self._started_after_forks = _forks
 
     def _read(self, client: redis.Redis) -> None:
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime
+from functools import lru_cache
+from itertools import count
 from typing import Final
 
 from starlette.types import Scope, Send
@@ -13,9 +15,10 @@ from shared import correlation, logs, metrics
 from shared.asgi import SAFE_HEADERS
 from shared.auth import bearer
 from shared.errors import AppError
-from user_api.resources import Resources
-from user_api.rights_cache import holds
+from shared.ids import new_id
+from user_api.rights_cache import RightsCache, holds
 from user_api.user_service.access import RESOURCE, Decision
+from user_api.verified_tokens import VerifiedTokens
 
 PREFIX: Final = "/v1/me/access-rights/"
 ROUTE: Final = PREFIX + "{resource}"
@@ -38,24 +41,32 @@ class AccessRoute:
     DEBUG only and it is not traced, for these are the suite's most frequent requests.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, end_users: VerifiedTokens, rights: RightsCache) -> None:
+        self._end_users = end_users
+        self._rights = rights
+        # One id drawn and counted on: a new one each time would cost more than the check itself.
+        drawn = str(new_id())
+        self._fresh_ids = (f"{drawn}.{number:x}" for number in count(1))
         self._answered = metrics.HTTP_REQUESTS.labels("GET", ROUTE, "200")
         self._seconds = metrics.HTTP_SECONDS.labels("GET", ROUTE)
 
-    async def answer(self, resources: Resources, scope: Scope, send: Send) -> bool:
-        """Whether the request was one of these and has been answered."""
-        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(PREFIX):
-            return False
+    @staticmethod
+    def fits(scope: Scope) -> bool:
+        """Whether the request may be one of these."""
+        return bool(scope["type"] == "http" and scope["method"] == "GET" and scope["path"].startswith(PREFIX))
+
+    async def answer(self, scope: Scope, send: Send) -> bool:
+        """Whether a request that ``fits`` has been answered."""
         started = time.perf_counter()
         correlation_id, authorization = _read_headers(scope)
         resource = scope["path"][len(PREFIX) :]
         if authorization is None or not RESOURCE.fullmatch(resource):
             return False
-        decision = await _decide(resources, authorization, resource)
+        decision = await self._decide(authorization, resource)
         if decision is None:
             return False
         body = _render(resource, decision)
-        correlation_id = correlation.accept(correlation_id)
+        correlation_id = correlation.accept(correlation_id) if correlation_id else next(self._fresh_ids)
         headers = [
             *_HEADERS,
             (b"content-length", b"%d" % len(body)),
@@ -77,6 +88,15 @@ class AccessRoute:
             )
         return True
 
+    async def _decide(self, authorization: str, resource: str) -> Decision | None:
+        """The decision for the token's owner, or None when the answer is not a plain yes or no."""
+        try:
+            user = self._end_users.verify(bearer(authorization))
+            held = await self._rights.read_one(user.user_id)
+        except AppError:
+            return None
+        return self._rights.decide(held, resource) if holds(held, user) else None
+
 
 def _read_headers(scope: Scope) -> tuple[str, str | None]:
     """Correlation id and authorization; the latter is None where the application must look for itself."""
@@ -93,16 +113,7 @@ def _read_headers(scope: Scope) -> tuple[str, str | None]:
     return correlation_id, authorization
 
 
-async def _decide(resources: Resources, authorization: str, resource: str) -> Decision | None:
-    """The decision for the token's owner, or None when the answer is not a plain yes or no."""
-    try:
-        user = resources.end_users.verify(bearer(authorization))
-        held = (await resources.rights.read([user.user_id]))[user.user_id]
-    except AppError:
-        return None
-    return resources.rights.decide(held, resource) if holds(held, user) else None
-
-
+@lru_cache(maxsize=20_000)
 def _render(resource: str, decision: Decision) -> bytes:
     """The JSON of ``AccessView``; the resource's form needs no escaping."""
     until = "null" if decision.until is None else f'"{_moment(decision.until)}"'

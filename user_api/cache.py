@@ -76,8 +76,13 @@ class RightsKeys:
     TTL_SECONDS: Final = 60
     CATALOG_VERSION: Final = "users:catalog:version"
 
-    # An older state never overwrites a newer one, however late its writer comes.
+    # An older state never overwrites a newer one, however late its writer comes. The catalogue's version,
+    # read by the same statement of the database, goes along in the same round trip.
     STORE_IF_NOT_OLDER: Final = """
+local catalog = redis.call('GET', KEYS[2])
+if not catalog or tonumber(catalog) <= tonumber(ARGV[4]) then
+    redis.call('SET', KEYS[2], ARGV[4], 'EX', ARGV[3])
+end
 local held = redis.call('GET', KEYS[1])
 if held and cjson.decode(held)['version'] > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])

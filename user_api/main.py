@@ -32,8 +32,10 @@ async def on_database_away(request: Request, error: Exception) -> Response:
 class UserApi(FastAPI):
     """The application, with its most frequent request answered in front of everything else."""
 
+    access_route: AccessRoute
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not await self.state.access_route.answer(self.state.resources, scope, send):
+        if not (AccessRoute.fits(scope) and await self.access_route.answer(scope, send)):
             await super().__call__(scope, receive, send)
 
 
@@ -66,7 +68,7 @@ def create_app(settings: Settings | None = None, clock: Clock | None = None) -> 
         telemetry=tracing.fastapi_telemetry(),
     )
     app.state.resources = resources
-    app.state.access_route = AccessRoute()
+    app.access_route = AccessRoute(resources.end_users, resources.rights)
     for router in (*ROUTERS, *(() if settings.is_production else DEVELOPMENT_ROUTERS)):
         app.include_router(router)
     asgi.add_docs(app)

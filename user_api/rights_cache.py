@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -25,7 +25,7 @@ from shared.auth import EndUser
 from shared.clock import Clock
 from shared.errors import AppError, unavailable
 from user_api.cache import RightsKeys
-from user_api.gathered_reads import GatheredReads
+from user_api.gathered_reads import Found, GatheredReads
 from user_api.user_service.access import Decision, Right, decide
 from user_api.user_service.access_tokens import LIFETIME_SECONDS
 from user_api.user_service.commerce_models import CatalogCollection
@@ -37,7 +37,9 @@ DATABASE_SECONDS: Final = 2.0
 STORABLE_SECONDS: Final = 5.0  # older than that, what was loaded is used and not stored
 RETRY_SECONDS: Final = 0.25
 MOST_UNPACKED: Final = 20_000
+MOST_DECIDED: Final = 100  # of one user
 LOOKUPS: Final = Counter("access_cache_lookups_total", "Users' rights looked up in the cache", ["outcome"])
+HITS, MISSES = LOOKUPS.labels("hit"), LOOKUPS.labels("miss")
 
 log = logs.logger(__name__)
 
@@ -62,13 +64,15 @@ _LOAD: Final = text(LOAD_SQL).columns(ended=JSONB, rights=JSONB)
 class UserRights:
     """A user's rights as granted, and what decides whether a token of theirs still holds.
 
-    ``epoch`` None: no tokens are accepted (blocked, erased or unknown user).
+    ``epoch`` None: no tokens are accepted (blocked, erased or unknown user). ``decided`` remembers decisions
+    by resource, each with the version of the film map it was made by.
     """
 
     version: int
     epoch: int | None
     ended_families: frozenset[str]
     rights: tuple[Right, ...]
+    decided: dict[str, tuple[int, Decision]] = field(default_factory=dict, compare=False, repr=False)
 
     def packed(self) -> str:
         rights = [[r.resource, r.until and r.until.isoformat(), r.source] for r in self.rights]
@@ -136,7 +140,7 @@ class RightsCache:
         self._clock = clock
         self._breaker = Breaker()
         self._loads: dict[UUID, asyncio.Task[tuple[UserRights, int]]] = {}
-        self._reads = GatheredReads(self._mget)
+        self._reads = GatheredReads(self._mget, always=(RightsKeys.CATALOG_VERSION,))
         self._unpacked: dict[str, tuple[str, UserRights]] = {}
         self._owed: dict[UUID, asyncio.Task[None]] = {}
         self._store = redis.register_script(RightsKeys.STORE_IF_NOT_OLDER)
@@ -145,14 +149,30 @@ class RightsCache:
         self._catalog_version = -1
         self._catalog_lock = asyncio.Lock()
 
+    async def read_one(self, user_id: UUID) -> UserRights:
+        """``read`` of one user: the road of nearly every check, so nothing stands on it that could not."""
+        key = RightsKeys.of_user(user_id)
+        values = await self._reads.get((key,))
+        if values is not None:
+            entry, version = values[key], values[RightsKeys.CATALOG_VERSION]
+            if entry is not None and version is not None and int(version) <= self._catalog_version:
+                HITS.inc()
+                return self._unpack(key, entry)
+        return (await self._complete([user_id], values))[user_id]
+
     async def read(self, user_ids: Sequence[UUID]) -> dict[UUID, UserRights]:
         """The rights of these users, in one round trip to Redis; the film map is brought up to date too."""
-        found, catalog_version = await self._cached(user_ids)
+        values = await self._reads.get([RightsKeys.of_user(user_id) for user_id in user_ids])
+        return await self._complete(user_ids, values)
+
+    async def _complete(self, user_ids: Sequence[UUID], values: Found | None) -> dict[UUID, UserRights]:
+        """What Redis gave, and what it lacks from the Users database."""
+        found, catalog_version = self._read_values(user_ids, values)
         missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in found]
         if catalog_version is None and not missing:
             missing = [user_ids[0]]  # a load brings the catalogue's version along
-        LOOKUPS.labels("hit").inc(len(user_ids) - len(missing))
-        LOOKUPS.labels("miss").inc(len(missing))
+        HITS.inc(len(user_ids) - len(missing))
+        MISSES.inc(len(missing))
         loads = await asyncio.gather(*(self._load_once(user_id) for user_id in missing))
         for user_id, (loaded, version) in zip(missing, loads, strict=True):
             found[user_id] = loaded
@@ -162,11 +182,22 @@ class RightsCache:
         return found
 
     async def check(self, user_id: UUID, resource: str) -> Decision:
-        return self.decide((await self.read([user_id]))[user_id], resource)
+        return self.decide(await self.read_one(user_id), resource)
 
     def decide(self, held: UserRights, resource: str) -> Decision:
-        """The decision now, by the film map in memory; call it right after ``read``."""
-        return decide(held.rights, resource, self._collections_of, self._clock.now())
+        """The decision now, by the film map in memory; call it right after ``read``.
+
+        Rights have an end and no beginning: a "no" stays one, and a "yes" holds until its end, so that either
+        is remembered as long as rights and film map stay what they are.
+        """
+        now, version = self._clock.now(), self._catalog_version
+        known = held.decided.get(resource)
+        if known is not None and known[0] == version and (known[1].until is None or now < known[1].until):
+            return known[1]
+        decision = decide(held.rights, resource, self._collections_of, now)
+        if len(held.decided) < MOST_DECIDED:
+            held.decided[resource] = version, decision
+        return decision
 
     async def refresh(self, user_ids: Sequence[UUID]) -> None:
         """Puts what is committed now into Redis, so that a change is seen at once.
@@ -174,8 +205,7 @@ class RightsCache:
         Redis being away is no failure: entries live 60 s at most, and until then the write is tried again.
         """
         for user_id in user_ids:
-            loaded, _ = await self._load(user_id)
-            if not await self._remember(user_id, loaded) and user_id not in self._owed:
+            if not await self._remember(user_id, *await self._load(user_id)) and user_id not in self._owed:
                 task = self._owed[user_id] = asyncio.create_task(self._refresh_later(user_id))
                 task.add_done_callback(partial(self._paid, user_id))
 
@@ -188,10 +218,10 @@ class RightsCache:
         while time.monotonic() < deadline:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                loaded, _ = await self._load(user_id)
+                loaded, catalog_version = await self._load(user_id)
             except AppError:
                 continue
-            if await self._remember(user_id, loaded):
+            if await self._remember(user_id, loaded, catalog_version):
                 return
 
     async def close(self) -> None:
@@ -204,13 +234,14 @@ class RightsCache:
         arguments = [version, RightsKeys.TTL_SECONDS]
         await self._attempt(lambda: self._raise_version([RightsKeys.CATALOG_VERSION], arguments))
 
-    async def _cached(self, user_ids: Sequence[UUID]) -> tuple[dict[UUID, UserRights], int | None]:
-        keys = [RightsKeys.of_user(user_id) for user_id in user_ids]
-        values = await self._reads.get([*keys, RightsKeys.CATALOG_VERSION])
+    def _read_values(
+        self, user_ids: Sequence[UUID], values: Found | None
+    ) -> tuple[dict[UUID, UserRights], int | None]:
         if values is None:
             return {}, None
         found = {}
-        for user_id, key in zip(user_ids, keys, strict=True):
+        for user_id in user_ids:
+            key = RightsKeys.of_user(user_id)
             entry = values[key]
             if entry is not None:
                 found[user_id] = self._unpack(key, entry)
@@ -258,24 +289,31 @@ class RightsCache:
         began = time.monotonic()
         loaded, catalog_version = await self._load(user_id)
         if time.monotonic() - began < STORABLE_SECONDS:  # a newer entry may have come and gone meanwhile
-            await self._remember(user_id, loaded)
-            await self.announce_catalog(catalog_version)
+            await self._remember(user_id, loaded, catalog_version)
         return loaded, catalog_version
 
     async def _load(self, user_id: UUID) -> tuple[UserRights, int]:
         ended_after = self._clock.now() - timedelta(seconds=LIFETIME_SECONDS + 30)
         try:
             async with asyncio.timeout(DATABASE_SECONDS), self._sessions() as session:
+                # One statement needs no transaction around it: that would be two more round trips.
+                await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
                 parameters = {"user_id": user_id, "ended_after": ended_after}
                 row = (await session.execute(_LOAD, parameters)).mappings().one()
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise _unknown() from error
         return _unpacked(dict(row)), int(row["catalog_version"])
 
-    async def _remember(self, user_id: UUID, loaded: UserRights) -> bool:
+    async def _remember(self, user_id: UUID, loaded: UserRights, catalog_version: int) -> bool:
         """Whether Redis now holds this state or a newer one."""
-        arguments: list[str | int] = [loaded.version, loaded.packed(), RightsKeys.TTL_SECONDS]
-        stored = await self._attempt(lambda: self._store([RightsKeys.of_user(user_id)], arguments))
+        keys = [RightsKeys.of_user(user_id), RightsKeys.CATALOG_VERSION]
+        arguments: list[str | int] = [
+            loaded.version,
+            loaded.packed(),
+            RightsKeys.TTL_SECONDS,
+            catalog_version,
+        ]
+        stored = await self._attempt(lambda: self._store(keys, arguments))
         return stored is not None
 
     async def _reload_catalog(self) -> None:
@@ -300,7 +338,8 @@ class RightsCache:
 
 def holds(held: UserRights, user: EndUser) -> bool:
     """Whether a verified token's session still stands: the user's current epoch, the family not ended."""
-    return held.epoch == user.epoch and str(user.family_id) not in held.ended_families
+    ended = held.ended_families
+    return held.epoch == user.epoch and not (ended and str(user.family_id) in ended)
 
 
 def _unknown() -> AppError:

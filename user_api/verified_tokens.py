@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 import jwt
@@ -27,18 +28,19 @@ class VerifiedTokens:
         self._verifier = verifier
         self._public_key = public_key
         self._clock = clock
-        self._known: dict[str, tuple[EndUser, str]] = {}
+        self._known: dict[str, tuple[EndUser, str, datetime]] = {}
 
     def verify(self, token: str) -> EndUser:
         """Raises ``token-invalid`` or ``token-expired`` (401)."""
         known = self._known.get(token)
         if known is not None:
-            user, kid = known
-            if self._clock.now().timestamp() < user.expires_at_seconds and self._public_key(kid) is not None:
+            user, kid, ends_at = known
+            if self._clock.now() < ends_at and self._public_key(kid) is not None:
                 return user
             del self._known[token]
         user = self._verifier.verify(token)
         if len(self._known) >= MOST_TOKENS:
             del self._known[next(iter(self._known))]  # the first remembered is the first to expire
-        self._known[token] = user, jwt.get_unverified_header(token)["kid"]
+        kid = jwt.get_unverified_header(token)["kid"]
+        self._known[token] = user, kid, datetime.fromtimestamp(user.expires_at_seconds, UTC)
         return user

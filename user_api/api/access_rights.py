@@ -56,7 +56,7 @@ async def get_own_rights(
 ) -> UserRights:
     """Verifies the token and its session, and gives the owner's rights: all from one read of the cache."""
     user = resources.end_users.verify(bearer(authorization))
-    held = (await resources.rights.read([user.user_id]))[user.user_id]
+    held = await resources.rights.read_one(user.user_id)
     if not holds(held, user):
         raise unauthenticated("session-ended", "This session has been ended. Sign in again.")
     return held

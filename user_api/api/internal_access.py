@@ -74,5 +74,5 @@ async def get_access_rights(user_id: UUID, resources: AppResources, _: CallerSer
             UserProduct.user_id == user_id, UserProduct.removed_at.is_not(None)
         )
         removed = list(await session.scalars(gone))
-    held, now = (await resources.rights.read([user_id]))[user_id], resources.clock.now()
+    held, now = await resources.rights.read_one(user_id), resources.clock.now()
     return StoredRightsList(items=rights_list(held, now).items, removed=removed, at=now)

@@ -135,11 +135,12 @@ async def test_an_older_state_never_overwrites_a_newer_one(anna: Person, resourc
     newer, _ = await resources.rights._load(anna.id)
     older = dataclasses.replace(newer, epoch=99)
     newer = dataclasses.replace(newer, version=newer.version + 2)
-    await resources.rights._remember(anna.id, newer)
-    await asyncio.gather(*(resources.rights._remember(anna.id, older) for _ in range(20)))
+    await resources.rights._remember(anna.id, newer, 5)
+    await asyncio.gather(*(resources.rights._remember(anna.id, older, 4) for _ in range(20)))
     held = await resources.cache_redis.get(RightsKeys.of_user(anna.id))
     assert json.loads(held)["version"] == newer.version
     assert 0 < await resources.cache_redis.ttl(RightsKeys.of_user(anna.id)) <= 60
+    assert await resources.cache_redis.get(RightsKeys.CATALOG_VERSION) == "5"
     await resources.rights.announce_catalog(7)
     await resources.rights.announce_catalog(6)
     assert await resources.cache_redis.get(RightsKeys.CATALOG_VERSION) == "7"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -155,6 +156,31 @@ async def test_a_pause_keeps_the_days_and_issues_nothing(running_stack: LocalSta
     await shopper.log_in()
     assert await shopper.effects() == {"charged": 2}
     await balance_the_books(running_stack, [shopper])
+
+
+async def test_a_cancellation_whose_user_api_died_is_carried_out_by_the_sweeper(
+    running_stack: LocalStack, stack: Stack
+) -> None:
+    """BillingAPI has decided; whoever asked it never told PayAPI."""
+    shopper = await Shopper.join(stack)
+    bought = await shopper.subscribe()
+    payment = await stack.operator_get("user-api", f"/internal/v1/payments/{bought['payment']['id']}")
+    asked = {name: payment[name] for name in ("user_id", "invoice_id", "status", "captured", "refunded")}
+    decided = await shopper.http.post(
+        f"{stack.urls['billing_api']}/internal/v1/payments/{payment['id']}/cancellations",
+        json=asked,
+        headers={
+            "Authorization": f"Bearer {stack.operator_tokens['billing-api']}",
+            "Idempotency-Key": str(uuid4()),
+        },
+    )
+    assert (decided.status_code, decided.json()["action"]) == (201, "refund"), decided.text
+    assert await shopper.effects() == {"charged": 1}
+    await days_pass(running_stack, 0.1)
+    await shopper.log_in()
+    await shopper.until("/v1/me/payments", lambda found: found["items"][0]["status"] == "refunded", 60)
+    await balance_the_books(running_stack, [shopper])
+    assert await shopper.effects() == {"charged": 1, "refunded": 1}
 
 
 async def test_what_may_be_cancelled_and_by_when(running_stack: LocalStack, stack: Stack) -> None:

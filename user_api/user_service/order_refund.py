@@ -7,7 +7,7 @@ from uuid import UUID
 from shared.errors import invalid
 from shared.money import Money
 from user_api.clients.pay_api import PaymentView
-from user_api.user_service import payment_copy
+from user_api.user_service import cancel_payment, payment_copy
 from user_api.user_service.commerce import Commerce
 
 
@@ -37,8 +37,9 @@ async def order_refund(
     if refund_order_id:
         view = await commerce.pay_api.refund_payment(payment_id, refund_order_id, amount, words)
     else:
+        # Word for word what the user's own request sends: whichever comes second repeats the first.
         rest = amount if amount.amount else None
-        view = await commerce.pay_api.cancel_payment(payment_id, order_id, rest, words)
+        view = await commerce.pay_api.cancel_payment(payment_id, order_id, rest, cancel_payment.REASON)
     async with commerce.sessions.begin() as session:
         await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
     return view

@@ -209,6 +209,33 @@ async def test_one_invoice_being_paid_does_not_keep_another_from_a_new_card(
     assert (retried["payment_method_id"], retried["initiator"]) == (newest, "merchant")
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_cancellation_redriven_by_billing_is_the_one_the_user_began(
+    anna: Person,
+    collector: Collector,  # noqa: F811
+    catalogue: Catalogue,
+    pay: FakePayApi,
+    when: Any,
+) -> None:
+    """Either may come second: PayAPI must see one request under one key, not two that differ in a word."""
+    bought = (await anna.buy(await catalogue.product("feature:uhd"))).json()
+    pay.crash("cancel", when)
+    path, key = f"/v1/me/payments/{bought['payment']['id']}/cancel", str(uuid4())
+    assert (await anna.post(path, {}, key)).status_code == 503
+    _, sent = next(call for call in pay.calls if call[0] == "cancel")
+    order = {
+        "cancellation_id": sent["cancellation_id"],
+        "amount": bought["payment"]["amount"],
+        "reason": "cancelled by the user",
+    }
+    refunds = f"/payments/{bought['payment']['id']}/refunds"
+    redriven = await collector.post(refunds, order, sent["cancellation_id"])
+    assert redriven.status_code == 201, redriven.text
+    again = await anna.post(path, {}, key)
+    assert (again.status_code, again.json()["payment"]["status"]) == (200, "refunded")
+    assert pay.payments[UUID(bought["payment"]["id"])]["refunded"]["amount"] == 49900
+
+
 async def buy_film(anna: Person, catalogue: Catalogue, billing: FakeBillingApi, deliver: Any) -> Any:
     product = await catalogue.product(f"movie:{uuid4()}", kind="one_time")
     bought = (await anna.post("/v1/me/purchases", {"product_id": str(product), "payment": card()})).json()

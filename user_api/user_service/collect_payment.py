@@ -17,6 +17,7 @@ from user_api.user_service import consents, payment_copy
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment, PaymentMethod
 from user_api.user_service.customer import load_customer
+from user_api.user_service.start_payment import find_at_pay_api
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,18 @@ async def collect_payment(commerce: Commerce, collection: Collection) -> Payment
     Raises ``no-consent`` and ``no-method`` (409, final), PayAPI's refusals, and NoAnswer when it is not
     known whether PayAPI took it: the same key resumes. A payment PayAPI knows is never judged again.
     """
-    method_id, is_known = await _commit_intent(commerce, collection)
-    if is_known:
+    intent = await _commit_intent(commerce, collection)
+    if intent.is_known:
         return await commerce.pay_api.get_payment(collection.payment_id)
+    view = None if intent.is_new else await find_at_pay_api(commerce, collection.payment_id)
+    if view is None:
+        view = await _start(commerce, collection, intent.method_id)
+    async with commerce.sessions.begin() as session:
+        await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
+    return view
+
+
+async def _start(commerce: Commerce, collection: Collection, method_id: UUID) -> PaymentView:
     customer = await load_customer(commerce.sessions, collection.user_id)
     body: dict[str, Any] = {
         "payment_id": str(collection.payment_id),
@@ -54,18 +64,23 @@ async def collect_payment(commerce: Commerce, collection: Collection) -> Payment
         "receipt": collection.receipt,
     }
     try:
-        view = await commerce.pay_api.start_payment(collection.payment_id, body, None)
+        return await commerce.pay_api.start_payment(collection.payment_id, body, None)
     except AppError as error:
         if error.kind not in (Kind.UNAVAILABLE, Kind.TOO_MANY) and error.code != "request-in-progress":
             await _withdraw_intent(commerce, collection.payment_id)
         raise
-    async with commerce.sessions.begin() as session:
-        await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
-    return view
 
 
-async def _commit_intent(commerce: Commerce, collection: Collection) -> tuple[UUID, bool]:
-    """The method to charge, and whether PayAPI has the payment already."""
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """``is_known``: PayAPI has told of the payment; not ``is_new``: an earlier run may have reached it."""
+
+    method_id: UUID
+    is_known: bool
+    is_new: bool
+
+
+async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
     now = commerce.clock.now()
     async with commerce.sessions.begin() as session:
         held = await consents.lock_of_subscription(session, collection.subscription_id)
@@ -75,7 +90,7 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> tuple[UU
         ):
             raise invalid("idempotency-key-reused", "This key was used with another request.")
         if known is not None and known.known_at is not None and known.method_id is not None:
-            return known.method_id, True
+            return _Intent(known.method_id, is_known=True, is_new=False)
         active = next((row for row in held if row.status == "active"), None)
         if active is None or active.user_id != collection.user_id:
             raise conflict("no-consent", "There is no consent to charge this subscription automatically.")
@@ -103,7 +118,8 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> tuple[UU
             )
         )
     # A run that broke off before PayAPI answered goes on with the method it had chosen: same key, same body.
-    return (known.method_id if known is not None and known.method_id else method_id), False
+    chosen = known.method_id if known is not None and known.method_id else method_id
+    return _Intent(chosen, is_known=False, is_new=known is None)
 
 
 async def _usable_method(session: AsyncSession, payment_method_id: UUID | None) -> UUID:

@@ -109,6 +109,19 @@ async def test_a_broken_collection_resumes_as_the_same_payment(
     assert len(pay.of_invoice(UUID(renewal["id"]))) == 1
 
 
+async def test_a_collection_resumed_after_a_change_of_profile_is_the_same_payment(
+    anna: Person, collector: Collector, subscribed: Any, renewal: Any, pay: FakePayApi
+) -> None:
+    """The receipt's address is another by then; PayAPI, asked first, has the payment already."""
+    attempt = uuid4()
+    pay.crash("start", "after")
+    assert (await collector.collect(subscribed, renewal, attempt)).status_code == 503
+    assert (await anna.patch("/v1/me", {"locale": "en"})).status_code == 200
+    answer = await collector.collect(subscribed, renewal, attempt)
+    assert (answer.status_code, answer.json()["payment"]["id"]) == (202, str(attempt)), answer.text
+    assert pay.count("start") == 2  # the purchase and this one
+
+
 async def test_no_consent_no_charge(
     anna: Person,
     collector: Collector,

@@ -10,9 +10,10 @@ from sqlalchemy.dialects.postgresql import insert
 from shared.errors import AppError
 from shared.ids import new_id
 from shared.money import Money
-from user_api.user_service import payment_copy
+from user_api.user_service import consents, payment_copy
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment
+from user_api.user_service.consents import Consent
 from user_api.user_service.customer import load_customer
 from user_api.user_service.start_payment import (
     CardCryptogram,
@@ -28,16 +29,21 @@ CHECK: Final = Money(100, "RUB")
 
 
 async def add_payment_method(
-    commerce: Commerce, request_id: UUID, user_id: UUID, wish: PaymentWish
+    commerce: Commerce,
+    request_id: UUID,
+    user_id: UUID,
+    wish: PaymentWish,
+    subscription_id: UUID | None = None,
 ) -> Payment:
     """The payment that checks the card, in whatever status it has; the card itself comes by event.
 
+    A consent of the wish is to that subscription's automatic charges; it holds once the card is saved.
     Raises PayAPI's refusals with their codes, and NoAnswer when the outcome is not known: the same key
     resumes and never checks the card a second time.
     """
     assert isinstance(wish.method, CardCryptogram)
     customer = await load_customer(commerce.sessions, user_id)
-    payment_id, is_new = await _commit_intent(commerce, request_id, user_id)
+    payment_id, is_new = await _commit_intent(commerce, request_id, user_id, wish.consent, subscription_id)
     view = None if is_new else await find_at_pay_api(commerce, payment_id)
     if view is None:
         payer = {"email": customer.email, "ip": wish.ip, "locale": wish.locale}
@@ -59,7 +65,13 @@ async def add_payment_method(
         return await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
 
 
-async def _commit_intent(commerce: Commerce, request_id: UUID, user_id: UUID) -> tuple[UUID, bool]:
+async def _commit_intent(
+    commerce: Commerce,
+    request_id: UUID,
+    user_id: UUID,
+    consent: Consent | None,
+    subscription_id: UUID | None,
+) -> tuple[UUID, bool]:
     now = commerce.clock.now()
     async with commerce.sessions.begin() as session:
         known = await find_request(session, request_id)
@@ -81,4 +93,14 @@ async def _commit_intent(commerce: Commerce, request_id: UUID, user_id: UUID) ->
                 updated_at=now,
             )
         )
+        if consent is not None and subscription_id is not None:
+            consents.record(
+                session,
+                consent,
+                user_id=user_id,
+                subscription_id=subscription_id,
+                payment_id=payment_id,
+                payment_method_id=None,
+                now=now,
+            )
     return payment_id, True

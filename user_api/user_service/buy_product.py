@@ -14,10 +14,13 @@ from shared.ids import derived_id, new_id
 from shared.money import Money
 from user_api.clients.billing_api import InvoiceView, Started, SubscriptionView
 from user_api.user_service import consents
+from user_api.user_service.add_payment_method import add_payment_method
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import CatalogProduct, Payment
+from user_api.user_service.consents import Consent
 from user_api.user_service.customer import Customer, load_customer
 from user_api.user_service.start_payment import (
+    CardCryptogram,
     PaymentWish,
     SavedMethod,
     refuse_useless_consent,
@@ -42,7 +45,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """``payment`` None: nothing was due, the subscription is active by BillingAPI's word already."""
+    """Nothing due: the subscription runs by BillingAPI's word already, and ``payment`` is None or, for a new
+    card that is to be saved, the check of that card.
+    """
 
     subscription: SubscriptionView
     invoice: InvoiceView | None
@@ -62,8 +67,8 @@ async def buy_product(
     started = await _start(commerce, customer, order, request_id)
     invoice = started.invoice
     if invoice is None or invoice.amount_due.amount == 0:
-        await _record_free(commerce, user_id, started.subscription.id, wish)
-        return Bought(started.subscription, invoice, None)
+        checked = await _keep_method(commerce, request_id, user_id, started.subscription.id, wish)
+        return Bought(started.subscription, invoice, checked)
     payment = await start_payment(commerce, request_id, customer, invoice, wish)
     return Bought(started.subscription, invoice, payment)
 
@@ -126,18 +131,32 @@ async def _give_up(commerce: Commerce, subscription_id: UUID, invoice_id: UUID, 
     )
 
 
-async def _record_free(commerce: Commerce, user_id: UUID, subscription_id: UUID, wish: PaymentWish) -> None:
-    """Nothing to pay: a consent with a saved method holds at once; a new card was never saved."""
-    if not wish.consent or not isinstance(wish.method, SavedMethod):
-        return
-    now, method_id = commerce.clock.now(), wish.method.payment_method_id
+async def _keep_method(
+    commerce: Commerce, request_id: UUID, user_id: UUID, subscription_id: UUID, wish: PaymentWish
+) -> Payment | None:
+    """Nothing to pay now (a trial, a free period): the method is for what comes later.
+
+    A consent with a saved method holds at once; a new card is checked and saved first. The hosted page takes
+    no card without a payment.
+    """
+    if isinstance(wish.method, CardCryptogram) and wish.method.save_method:
+        return await add_payment_method(commerce, request_id, user_id, wish, subscription_id)
+    if wish.consent and isinstance(wish.method, SavedMethod):
+        await _record_consent(commerce, user_id, subscription_id, wish.consent, wish.method)
+    return None
+
+
+async def _record_consent(
+    commerce: Commerce, user_id: UUID, subscription_id: UUID, consent: Consent, method: SavedMethod
+) -> None:
+    now, method_id = commerce.clock.now(), method.payment_method_id
     async with commerce.sessions.begin() as session:
         held = await consents.lock_of_subscription(session, subscription_id)
         if any(row.status == "active" and row.payment_method_id == method_id for row in held):
             return  # a resumed run
         row = consents.record(
             session,
-            wish.consent,
+            consent,
             user_id=user_id,
             subscription_id=subscription_id,
             payment_id=None,

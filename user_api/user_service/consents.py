@@ -118,7 +118,9 @@ async def settle(session: AsyncSession, payment: Payment, now: datetime) -> None
         return
     if row not in await lock_of_subscription(session, row.subscription_id) or row.status != "pending":
         return  # ended or settled by somebody who held the lock before us
-    if payment.status in SUCCESSFUL:
+    # A card's check ends cancelled, its 1.00 given back, and has succeeded when it has saved the card.
+    has_checked = payment.invoice_id is None and payment.status == PaymentStatus.CANCELLED
+    if payment.status in SUCCESSFUL or (has_checked and payment.method_id is not None):
         method_id = payment.method_id or row.payment_method_id
         if method_id is None:
             return  # the card's token may still come with a later word of PayAPI

@@ -219,6 +219,37 @@ async def test_nothing_to_pay_is_no_payment(anna: Person, catalogue: Catalogue, 
     assert pay.calls == []
 
 
+async def test_a_trial_keeps_the_new_card_and_its_consent(
+    anna: Person, catalogue: Catalogue, pay: FakePayApi, deliver: Any
+) -> None:
+    """Nothing is due, so nothing is charged; what comes later needs the card."""
+    product, key = await catalogue.product("collection:basic", price=0), str(uuid4())
+    pay.crash("add", "after")
+    order = {"payment": card(save=True), "consent": CONSENT}
+    assert (await anna.buy(product, key, **order)).status_code == 503
+    answer = await anna.buy(product, key, **order)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["payment"]["amount"] == {"amount": 100, "currency": "RUB"}
+    assert (pay.charges, len(pay.payments)) == ([], 1)
+    await deliver()
+    (consent,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    (method,) = (await anna.get("/v1/me/payment-methods")).json()["items"]
+    assert (consent["status"], consent["payment_method_id"]) == ("active", method["id"])
+    assert consent["subscription_id"] == answer.json()["subscription"]["id"]
+
+
+async def test_a_trial_with_a_declined_card_runs_without_a_consent(
+    anna: Person, catalogue: Catalogue, deliver: Any
+) -> None:
+    product = await catalogue.product("collection:basic", price=0)
+    answer = await anna.buy(product, payment=card("declined", save=True), consent=CONSENT)
+    assert answer.status_code == 201
+    assert answer.json()["payment"]["decline"]["code"] == "insufficient-funds"
+    await deliver()
+    (consent,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    assert consent["status"] == "revoked"
+
+
 async def test_a_saved_method_pays(
     anna: Person, sign_up: SignUp, catalogue: Catalogue, billing: FakeBillingApi, deliver: Any
 ) -> None:

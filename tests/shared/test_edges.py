@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -221,3 +223,38 @@ def test_ids_are_ordered_and_unique_across_threads() -> None:
     time.sleep(0.002)
     assert early < new_id()
     assert derived_id(early, "pay") == derived_id(early, "pay") != derived_id(early, "start")
+
+
+_FORKED = """
+import os, sys
+from datetime import timedelta
+from shared import clock
+from shared.ids import new_id
+url = sys.argv[1]
+suite = clock.SuiteClock(url)
+before = suite.now()
+new_id()
+child = os.fork()
+clock.advance_suite_clock(url, timedelta(days=1)) if child else None
+ids = " ".join(str(new_id())[-12:] for _ in range(300))
+import time
+deadline = time.monotonic() + 5
+while suite.now() - before < timedelta(hours=23) and time.monotonic() < deadline:
+    time.sleep(0.05)
+sys.stdout.write(f"{suite.now() - before > timedelta(hours=23)} {ids}\\n")
+sys.stdout.flush()
+if child:
+    os.waitpid(child, 0)
+os._exit(0)
+"""
+
+
+def test_a_forked_worker_draws_other_ids_and_follows_the_clock_by_itself(
+    new_redis_url: Callable[[], str],
+) -> None:
+    """gunicorn forks its workers from a process that may have drawn ids and read the clock."""
+    command = [sys.executable, "-c", _FORKED, new_redis_url()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    parent, child = (line.split() for line in done.stdout.splitlines())
+    assert parent[0] == child[0] == "True"
+    assert len(set(parent[1:]) | set(child[1:])) == 600

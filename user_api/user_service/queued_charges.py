@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, exists, select, true
 
 from shared import logs
 from shared.errors import AppError, Kind, unavailable
@@ -23,16 +23,24 @@ SENT_BY: Final = timedelta(seconds=30)
 POLL_SECONDS: Final = 0.1
 MOST_POLLS: Final = 30
 
-_QUEUED: Final = (Payment.initiator == "merchant", Payment.status == PaymentStatus.CREATED.value)
+_PERMITTED: Final = exists().where(
+    RecurringPayment.subscription_id == Payment.subscription_id, RecurringPayment.status == "active"
+)
+_UNPERMITTED: Final = (
+    Payment.initiator == "merchant",
+    Payment.status == PaymentStatus.CREATED.value,
+    Payment.subscription_id.is_not(None),
+    ~_PERMITTED,
+)
 
 log = logs.logger(__name__)
 
 
 async def close_queued_charges(commerce: Commerce, subscription_ids: Sequence[UUID]) -> None:
-    """Closes what is queued of these subscriptions, whose consents have ended and are committed so.
+    """Closes what is queued of these subscriptions, unless another consent of theirs holds.
 
-    Afterwards no charge of theirs can begin. Raises NoAnswer when PayAPI could not be reached and
-    ``charge-in-flight`` (503) when a collection is on its way there and cannot be caught yet.
+    The consent's end is committed by now, so no later charge can begin. Raises NoAnswer when PayAPI could
+    not be reached and ``charge-in-flight`` (503) when a collection is on its way there and cannot be caught.
     """
     for payment_id in await _find(commerce, Payment.subscription_id.in_(subscription_ids)):
         await _close(commerce, payment_id, polls=MOST_POLLS)
@@ -40,10 +48,7 @@ async def close_queued_charges(commerce: Commerce, subscription_ids: Sequence[UU
 
 async def close_unpermitted_charges(commerce: Commerce) -> int:
     """Closes whatever is queued without a consent: what a process that died left behind. Gives how many."""
-    permitted = exists().where(
-        RecurringPayment.subscription_id == Payment.subscription_id, RecurringPayment.status == "active"
-    )
-    found = await _find(commerce, Payment.subscription_id.is_not(None) & ~permitted)
+    found = await _find(commerce, true())
     for payment_id in found:
         try:
             await _close(commerce, payment_id, polls=0)
@@ -54,7 +59,7 @@ async def close_unpermitted_charges(commerce: Commerce) -> int:
 
 async def _find(commerce: Commerce, which: ColumnElement[bool]) -> Sequence[UUID]:
     async with commerce.sessions() as session:
-        found = await session.scalars(select(Payment.id).where(which, *_QUEUED).order_by(Payment.id))
+        found = await session.scalars(select(Payment.id).where(which, *_UNPERMITTED).order_by(Payment.id))
         return found.all()
 
 

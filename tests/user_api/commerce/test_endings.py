@@ -152,6 +152,27 @@ async def test_a_permitted_charge_is_left_alone(
     assert pay.count("cancel") == 0
 
 
+async def test_ending_an_old_consent_or_card_leaves_the_charge_of_the_new_one(
+    anna: Person,
+    collector: Collector,  # noqa: F811
+    subscribed: Any,  # noqa: F811
+    renewal: Any,  # noqa: F811
+    pay: FakePayApi,
+    deliver: Any,
+) -> None:
+    old = await consent_of(anna)
+    await anna.post("/v1/me/payment-methods", {"card_cryptogram": "another"})
+    await deliver()
+    newest = (await anna.get("/v1/me/payment-methods")).json()["items"][0]["id"]
+    given = {"subscription_id": subscribed["id"], "payment_method_id": newest, "consent": CONSENT}
+    assert (await anna.post("/v1/me/recurring-payments", given)).status_code == 201  # collects at once
+    (queued,) = pay.of_invoice(UUID(renewal["id"]))
+    assert (queued["status"], queued["payment_method_id"]) == ("created", newest)
+    assert (await anna.delete(f"/v1/me/recurring-payments/{old['id']}")).status_code == 204
+    assert (await anna.delete(f"/v1/me/payment-methods/{old['payment_method_id']}")).status_code == 204
+    assert queued["status"] == "created"
+
+
 async def test_an_ended_subscription_takes_its_queued_charge_along(
     collector: Collector,  # noqa: F811
     subscribed: Any,  # noqa: F811

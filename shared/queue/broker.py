@@ -23,6 +23,7 @@ from shared import logs
 from shared.queue import topology
 
 CONFIRM_TIMEOUT_SECONDS: Final = 5.0
+NO_CONFIRM: Final = f"TimeoutError: no confirm within {CONFIRM_TIMEOUT_SECONDS:.0f} s"
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 CONTENT_TYPE: Final = "application/cloudevents+json"
 # What any call here may raise when the broker refuses, is away or goes away meanwhile.
@@ -166,7 +167,26 @@ class Publisher:
         headers: dict[str, Any] | None = None,
         mandatory: bool = True,
     ) -> None:
-        """Raises NotDelivered unless the broker confirms within 5 seconds (it is silent under its alarms).
+        """``send``, which also fails when the broker is silent for 5 seconds (as under its alarms)."""
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT_SECONDS):
+                await self.send(
+                    exchange, routing_key, body, message_id=message_id, headers=headers, mandatory=mandatory
+                )
+        except TimeoutError as error:
+            raise NotDelivered(NO_CONFIRM) from error
+
+    async def send(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        message_id: str,
+        headers: dict[str, Any] | None = None,
+        mandatory: bool = True,
+    ) -> None:
+        """Raises NotDelivered when the broker refuses or goes away; waits for its confirm without end.
 
         A ``mandatory`` message that no queue takes is not delivered either.
         """
@@ -179,8 +199,7 @@ class Publisher:
         )
         try:
             target = await self._exchange(exchange)
-            async with asyncio.timeout(CONFIRM_TIMEOUT_SECONDS):
-                await target.publish(message, routing_key, mandatory=mandatory)
+            await target.publish(message, routing_key, mandatory=mandatory)
         except BROKER_ERRORS as error:
             raise NotDelivered(f"{type(error).__name__}: {error}"[:500]) from error
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import UUID, uuid4
 
 import asyncpg
 
 from shared import logs, metrics
-from shared.failpoints import failpoint
-from shared.queue import broker, retention, topology
+from shared.queue import broker, retention
+from shared.queue.flight import Flight
 
 BATCH: Final = 200
 LEASE_SECONDS: Final = 30
@@ -22,30 +23,6 @@ _STEADY_SECONDS: Final = 10.0
 
 log = logs.logger(__name__)
 
-# Only the oldest unpublished event of an aggregate can be claimed, so order holds with any number of relays.
-CLAIM_SQL: Final = """
-WITH candidate AS (
-    SELECT o.id FROM outbox o
-    WHERE o.published_at IS NULL AND (o.leased_until IS NULL OR o.leased_until < clock_timestamp())
-      AND NOT EXISTS (
-        SELECT 1 FROM outbox earlier
-        WHERE earlier.published_at IS NULL AND earlier.aggregate_type = o.aggregate_type
-          AND earlier.aggregate_id = o.aggregate_id AND earlier.aggregate_sequence < o.aggregate_sequence)
-    ORDER BY o.id LIMIT $2 FOR UPDATE OF o SKIP LOCKED)
-UPDATE outbox SET lease_token = $1, attempts = attempts + 1,
-    leased_until = clock_timestamp() + make_interval(secs => $3)
-FROM candidate WHERE outbox.id = candidate.id
-RETURNING outbox.id, event_id, exchange, event_type, envelope::text AS envelope, attempts
-"""
-MARK_SQL: Final = """
-UPDATE outbox SET published_at = clock_timestamp(), lease_token = NULL, leased_until = NULL, last_error = NULL
-WHERE id = ANY($1::bigint[]) AND lease_token = $2 AND published_at IS NULL
-"""
-RETURN_SQL: Final = """
-UPDATE outbox SET lease_token = NULL, last_error = $3,
-    leased_until = clock_timestamp() + make_interval(secs => $4)
-WHERE id = ANY($1::bigint[]) AND lease_token = $2 AND published_at IS NULL
-"""
 PENDING_SQL: Final = """
 SELECT count(*) AS pending,
     coalesce(extract(epoch FROM clock_timestamp() - min(written_at)), 0)::float8 AS age
@@ -92,14 +69,33 @@ class Relay:
                 await _wait(stop, delay)
 
     async def _session(self, stop: asyncio.Event) -> None:
-        database = await asyncpg.connect(self.database_url, timeout=5, command_timeout=10)
+        async with (
+            self._database() as claiming,
+            self._database() as settling,
+            broker.connected(self.amqp_url, f"{self.service}-relay") as connection,
+        ):
+            await claiming.add_listener("outbox", lambda *_: self._wake.set())
+            presence = broker.Presence(connection, self.exchanges)
+            await self._until_bound(presence, stop)
+            publisher = await broker.Publisher.open(connection)
+            flight = Flight(publisher, presence, self._wake, self.batch)
+            settled = asyncio.create_task(flight.settle(settling))
+            settled.add_done_callback(lambda _: self._wake.set())
+            try:
+                await self._pump(claiming, flight, settled, stop)
+            finally:
+                flight.close()
+                await settled
+
+    @asynccontextmanager
+    async def _database(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+        # A claim or mark that a crash of the server undoes just repeats an event: none waits for the disk.
+        settings = {"synchronous_commit": "off"}
+        database = await asyncpg.connect(
+            self.database_url, timeout=5, command_timeout=10, server_settings=settings
+        )
         try:
-            await database.add_listener("outbox", lambda *_: self._wake.set())
-            async with broker.connected(self.amqp_url, f"{self.service}-relay") as connection:
-                presence = broker.Presence(connection, self.exchanges)
-                await self._until_bound(presence, stop)
-                publisher = await broker.Publisher.open(connection)
-                await self._pump(database, publisher, presence, stop)
+            yield database
         finally:
             await database.close(timeout=2)
 
@@ -115,59 +111,14 @@ class Relay:
     async def _pump(
         self,
         database: asyncpg.Connection[Any],
-        publisher: broker.Publisher,
-        presence: broker.Presence,
+        flight: Flight,
+        settled: asyncio.Task[None],
         stop: asyncio.Event,
     ) -> None:
-        while not stop.is_set():
+        while not stop.is_set() and not settled.done():
             self._wake.clear()
-            if not await self._publish_batch(database, publisher, presence):
+            if await flight.claim(database, self.lease_seconds) < self.batch:
                 await _wait_any(stop, self._wake, SCAN_SECONDS)
-
-    async def _publish_batch(
-        self, database: asyncpg.Connection[Any], publisher: broker.Publisher, presence: broker.Presence
-    ) -> int:
-        token: UUID = uuid4()
-        rows = await database.fetch(CLAIM_SQL, token, self.batch, self.lease_seconds)
-        if not rows:
-            return 0
-        failpoint("relay.after_claim_before_publish")
-        if missing := await presence.missing():  # deleted since we connected: the rows wait
-            words = f"missing queues: {', '.join(missing)}"
-            await database.execute(RETURN_SQL, [row["id"] for row in rows], token, words, 0)
-            raise broker.NotDelivered(words)
-        results = await asyncio.gather(
-            *(
-                publisher.publish(
-                    row["exchange"],
-                    row["event_type"],
-                    row["envelope"].encode(),
-                    message_id=str(row["event_id"]),
-                    mandatory=topology.is_awaited(row["exchange"], row["event_type"]),
-                )
-                for row in rows
-            ),
-            return_exceptions=True,
-        )
-        failpoint("relay.after_publish_before_mark")
-        sent = [row["id"] for row, result in zip(rows, results, strict=True) if result is None]
-        await database.execute(MARK_SQL, sent, token)
-        for row, result in zip(rows, results, strict=True):
-            if result is None:
-                metrics.EVENTS_PUBLISHED.labels(row["event_type"]).inc()
-        failed = [
-            (row, result)
-            for row, result in zip(rows, results, strict=True)
-            if isinstance(result, BaseException)
-        ]
-        if failed:
-            row, error = failed[0]
-            delay = min(0.5 * 2 ** min(row["attempts"], 6), 30.0)
-            await database.execute(
-                RETURN_SQL, [row["id"] for row, _ in failed], token, str(error)[:500], delay
-            )
-            raise error  # a fresh connection, after the passive declarations, is the way to go on
-        return len(rows)
 
     async def _measure(self, stop: asyncio.Event) -> None:
         """Keeps the outbox metrics true above all when the broker is away."""
@@ -207,6 +158,8 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def _wait_any(stop: asyncio.Event, wake: asyncio.Event, seconds: float) -> None:
+    if wake.is_set() or stop.is_set():
+        return
     tasks = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(wake.wait())]
     await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

@@ -386,7 +386,7 @@ async def test_a_wiped_broker_gets_the_journal_again_and_effects_stay_single(
 
 
 async def test_relay_fences_a_lease_it_slept_over(world: World) -> None:
-    from shared.queue.relay import CLAIM_SQL, MARK_SQL
+    from shared.queue.flight import CLAIM_SQL, MARK_SQL
 
     await world.publish((new_id(), "payment.created"))
     connection = await asyncpg.connect(world.url)

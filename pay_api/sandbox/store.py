@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -14,6 +15,7 @@ from pay_api.sandbox.transaction import SavedCard, Status, Transaction
 from shared.ids import new_id
 
 ANSWER_KEPT: Final = timedelta(hours=1)
+_FORGOTTEN_AT_ONCE: Final = 10
 _FIRST_MILLISECOND: Final = 1_767_225_600_000  # 2026-01-01; keeps ids shorter than card numbers
 
 
@@ -155,5 +157,6 @@ class Store:
     def store_answer(self, request_id: str, body: dict[str, Any], now: datetime) -> None:
         self._answers[request_id] = (now, body)
         self._journal.write("answer", {"request_id": request_id, "body": body, "at": now.isoformat()})
-        for key in [key for key, (at, _) in self._answers.items() if now - at >= ANSWER_KEPT]:
-            del self._answers[key]
+        for key, (at, _) in list(islice(self._answers.items(), _FORGOTTEN_AT_ONCE)):  # the oldest stand first
+            if now - at >= ANSWER_KEPT:
+                del self._answers[key]

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 from fastapi import FastAPI, Request
 
-# What PayAPI commits for one payment: the key, the intent, the verdict, the stored answer.
+# What PayAPI commits for one payment: the key; the intent; the verdict with the stored answer.
 ROWS_SQL = (
     "CREATE TABLE bare_row (id uuid PRIMARY KEY, step int NOT NULL, parent uuid, body jsonb NOT NULL);"
     "CREATE INDEX bare_row_parent ON bare_row (parent)"
@@ -23,7 +23,7 @@ UPDATE_SQL = "UPDATE bare_row SET step = $2, body = $3 WHERE id = $1"
 
 
 def create_bare() -> FastAPI:
-    """Four commits by asyncpg with rows like PayAPI's, and one call of the echo after the second."""
+    """Three commits by asyncpg with rows like PayAPI's, and one call of the echo after the second."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -50,12 +50,12 @@ def create_bare() -> FastAPI:
         answer = await app.state.http.post("/payments/cards/charge", json={"InvoiceId": str(attempt)})
         model = json.dumps(answer.json())
         async with pool.acquire() as connection, connection.transaction():
-            # payment and attempt move, a step, an event
+            # payment and attempt move, a step, an event, the answer beside the key
             await connection.execute(UPDATE_SQL, payment, 2, model)
             await connection.execute(UPDATE_SQL, attempt, 2, model)
             for row in (uuid.uuid4(), uuid.uuid4()):
                 await connection.execute(INSERT_SQL, row, 2, parent, model)
-        await pool.execute(UPDATE_SQL, key, 3, model)
+            await connection.execute(UPDATE_SQL, key, 3, model)
         return {"id": str(payment), "status": "succeeded"}
 
     return app

@@ -128,6 +128,9 @@ class Edge:
 
 def _depth(body: bytes) -> int:
     """The deepest nesting of brackets outside strings; cheap, before any parser sees the text."""
+    opened = body.count(b"[") + body.count(b"{")
+    if opened <= MAX_JSON_DEPTH:
+        return opened  # it cannot be deeper than that
     deepest = depth = 0
     in_string = escaped = False
     for byte in body:

@@ -12,12 +12,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from shared.errors import AppError, Kind, conflict, invalid
 from shared.ids import new_id
-from shared.tables import for_psycopg2
+from shared.tables import Positional, for_psycopg2
+from shared.writes import GUARDED, Write
+
+if TYPE_CHECKING:
+    from shared.pool import Connection, Pool
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotent-Replayed"
@@ -45,6 +49,11 @@ WHERE id = :id AND response_status IS NULL
 RELEASE_SQL: Final = (
     "UPDATE idempotency_key SET leased_until = NULL WHERE id = :id AND response_status IS NULL"
 )
+_CLAIM: Final = Positional(CLAIM_SQL)
+_LOCK: Final = Positional(LOCK_SQL)
+_RESUME: Final = Positional(RESUME_SQL)
+_COMPLETE: Final = Positional(COMPLETE_SQL)
+_RELEASE: Final = Positional(RELEASE_SQL)
 PURGE_SQL: Final = "DELETE FROM idempotency_key WHERE created_at < :before"
 
 
@@ -156,6 +165,39 @@ async def release_async(session: Any, row_id: UUID) -> None:
     from sqlalchemy import text
 
     await session.execute(text(RELEASE_SQL), {"id": row_id})
+
+
+async def claim_on(pool: Pool, scope: Scope, now: datetime) -> Claimed | Replay:
+    """The same over asyncpg; committed when it returns, in one statement unless the key was used before."""
+    parameters = _parameters(scope, now)
+    async with pool.connection() as connection:
+        row_id = await connection.fetchval(_CLAIM.sql, *_CLAIM.arguments(parameters))
+        if row_id is not None:
+            return Claimed(row_id)
+    async with pool.transaction() as connection:
+        found = await connection.fetchrow(_LOCK.sql, *_LOCK.arguments(parameters))
+        outcome = decide(found, scope, now)
+        if isinstance(outcome, Claimed):
+            resumed = {"id": outcome.row_id, "leased_until": now + LEASE}
+            await connection.execute(_RESUME.sql, *_RESUME.arguments(resumed))
+    return outcome
+
+
+async def complete_on(connection: Connection, row_id: UUID, status: int, body: str, now: datetime) -> None:
+    """The same as ``complete_async`` on an asyncpg connection; ``body`` is JSON already."""
+    parameters = {"id": row_id, "status": status, "body": body, "now": now}
+    await connection.execute(_COMPLETE.sql, *_COMPLETE.arguments(parameters))
+
+
+def completion(row_id: UUID, status: int, body: str, now: datetime) -> Write:
+    """The same as one of several writes (``shared.writes``)."""
+    parameters = {"id": row_id, "status": status, "body": body, "now": now}
+    return Write("answered", f"{_COMPLETE.sql} AND {GUARDED} RETURNING id", _COMPLETE.arguments(parameters))
+
+
+async def release_on(connection: Connection, row_id: UUID) -> None:
+    """The same as ``release_async`` on an asyncpg connection."""
+    await connection.execute(_RELEASE.sql, *_RELEASE.arguments({"id": row_id}))
 
 
 def claim_sync(cursor: Any, scope: Scope, now: datetime) -> Claimed | Replay:

@@ -180,6 +180,14 @@ def watch_engine(engine: Any) -> None:
         tracing_spans.watch_engine(getattr(engine, "sync_engine", engine))
 
 
+async def watch_connection(connection: Any) -> None:
+    """A span per statement of an asyncpg connection, when traces are exported."""
+    if _provider is not None:
+        from shared import tracing_spans
+
+        tracing_spans.watch_connection(connection)
+
+
 def watch_django() -> None:
     """A span per statement of every Django connection opened from now on, when traces are exported."""
     if _provider is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from opentelemetry import trace
@@ -50,6 +51,28 @@ def watch_engine(engine: Any) -> None:
     event.listen(engine, "before_cursor_execute", before)
     event.listen(engine, "after_cursor_execute", lambda connection, *_: end(connection, None))
     event.listen(engine, "handle_error", lambda failed: end(failed.connection, failed.original_exception))
+
+
+def watch_connection(connection: Any) -> None:
+    """A span per statement of an asyncpg connection, within traces, put down when the statement has ended."""
+    tracer = trace.get_tracer("cinema-billing")
+
+    def put_down(record: Any) -> None:
+        if not trace.get_current_span().is_recording():
+            return
+        ended_at = time.time_ns()
+        span = tracer.start_span(
+            verb_of(record.query),
+            kind=SpanKind.CLIENT,
+            attributes={"db.system.name": "postgresql", "db.query.text": record.query[:2000]},
+            start_time=ended_at - int(record.elapsed * 1e9),
+        )
+        if record.exception is not None:
+            span.set_attribute("error.type", type(record.exception).__qualname__)
+            span.set_status(StatusCode.ERROR)
+        span.end(ended_at)
+
+    connection.add_query_logger(put_down)
 
 
 def verb_of(sql: str) -> str:

@@ -17,7 +17,8 @@ from pay_api.watch import Watch
 from shared import idempotency
 from shared.auth import EndUserVerifier, Service, ServiceVerifier, bearer
 from shared.errors import not_found, unauthenticated
-from shared.idempotent_route import run_once
+from shared.idempotent_route import PoolKeys, Work
+from shared.idempotent_route import run_keyed as run_under_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Edge:
     end_users: EndUserVerifier
 
 
-def edge_of(request: Request) -> Edge:
+# The dependencies are asynchronous though they wait for nothing: a plain function is sent to a thread.
+async def edge_of(request: Request) -> Edge:
     edge: Edge = request.app.state.edge
     return edge
 
@@ -40,7 +42,7 @@ def edge_of(request: Request) -> Edge:
 EdgeDep = Annotated[Edge, Depends(edge_of)]
 
 
-def calling_service(
+async def calling_service(
     edge: EdgeDep, authorization: Annotated[str | None, Header(include_in_schema=False)] = None
 ) -> Service:
     """The calling service; raises 401."""
@@ -50,13 +52,27 @@ def calling_service(
 ServiceDep = Annotated[Service, Depends(calling_service)]
 KeyHeader = Annotated[str | None, Header(alias=idempotency.HEADER, description="Required; at most 255 ASCII")]
 
-Work = Callable[[], Awaitable[tuple[int, Any]]]
-
 
 async def run_keyed(
-    request: Request, edge: Edge, caller: Service, key: str | None, body: Mapping[str, Any], work: Work
+    request: Request,
+    edge: Edge,
+    caller: Service,
+    key: str | None,
+    body: Mapping[str, Any],
+    work: Callable[[], Awaitable[tuple[int, Any]]],
 ) -> Response:
     """Runs the work once per key of this caller and route; see ``shared.idempotency``."""
+
+    async def run(_row_id: UUID) -> tuple[int, Any]:
+        return await work()
+
+    return await run_keeping(request, edge, caller, key, body, run)
+
+
+async def run_keeping(
+    request: Request, edge: Edge, caller: Service, key: str | None, body: Mapping[str, Any], work: Work
+) -> Response:
+    """The same for work that may store its answer in the transaction of its effect."""
     scope = idempotency.Scope(
         caller=caller.name,
         method=request.method,
@@ -64,11 +80,7 @@ async def run_keyed(
         key=idempotency.require_key(key),
         request_hash=idempotency.hash_request(body, request.path_params),
     )
-
-    async def run(_row_id: UUID) -> tuple[int, Any]:
-        return await work()
-
-    return await run_once(edge.ctx.sessions, edge.ctx.clock, scope, run)
+    return await run_under_key(PoolKeys(edge.ctx.pool, edge.ctx.clock), scope, work)
 
 
 async def require_payer(

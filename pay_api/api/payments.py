@@ -9,7 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from pay_api import repository
-from pay_api.api.deps import Edge, EdgeDep, KeyHeader, ServiceDep, run_keyed
+from pay_api.api.deps import Edge, EdgeDep, KeyHeader, ServiceDep, run_keeping, run_keyed
 from pay_api.api.schemas import (
     CancelBody,
     CaptureBody,
@@ -22,15 +22,19 @@ from pay_api.api.schemas import (
     json_of,
     view_payment,
 )
+from pay_api.models import Payment
 from pay_api.pay_service.cancel_payment import CancelPayment, cancel_payment
 from pay_api.pay_service.capture_payment import capture_payment
 from pay_api.pay_service.start_payment import StartPayment, start_payment
 from pay_api.providers.base import MethodKind, ReceiptLine
 from pay_api.vault import Payer
+from shared import idempotency
 from shared.asgi import problem_responses
 from shared.errors import AppError, Kind, invalid, not_found
+from shared.idempotent_route import Kept, encode
 from shared.pagination import DEFAULT_LIMIT, MAX_LIMIT, decode_cursor, page
 from shared.queue.messages.payments import PaymentStatus
+from shared.writes import Write
 
 router = APIRouter(tags=["payments"])
 
@@ -85,13 +89,20 @@ async def start(
     request: Request, body: StartPaymentBody, edge: EdgeDep, caller: ServiceDep, key: KeyHeader = None
 ) -> Response:
     """Pays an invoice. Whatever became of it is the answer: a decline is a payment ``failed``."""
+    status = 202 if body.initiator == "merchant" else 201
 
-    async def work() -> tuple[int, Any]:
-        payment_id = await start_payment(edge.ctx, _command(body, caller.name))
-        view = await load_view(edge, payment_id)
-        return 202 if body.initiator == "merchant" else 201, json_of(view)
+    async def work(key_id: UUID) -> tuple[int, Any] | Kept:
+        kept: list[Kept] = []
 
-    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
+        def keep(payment: Payment) -> Write:
+            kept.append(Kept(status, encode(json_of(view_payment(payment, (), edge.links)))))
+            return idempotency.completion(key_id, status, kept[-1].body, edge.ctx.clock.now())
+
+        if await start_payment(edge.ctx, _command(body, caller.name), keep):
+            return kept[-1]
+        return (status, json_of(await load_view(edge, body.payment_id)))
+
+    return await run_keeping(request, edge, caller, key, body.model_dump(mode="json"), work)
 
 
 @router.get("/v1/payments/{payment_id}", response_model=PaymentView, responses=problem_responses(401, 404))

@@ -14,16 +14,21 @@ from pay_api.providers.registry import open_providers
 from pay_api.settings import Settings
 from pay_api.vault import Vault
 from shared.clock import Clock
+from shared.pool import Pool
 
 SOURCE: Final = "pay-api"
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Database, clock, connectors and vault of one process."""
+    """Database, clock, connectors and vault of one process.
+
+    ``pool`` reaches the same database as ``sessions``, without the ORM: for what every payment goes through.
+    """
 
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
+    pool: Pool
     clock: Clock
     providers: Mapping[str, Provider]
     vault: Vault
@@ -31,6 +36,7 @@ class Context:
     async def aclose(self) -> None:
         for provider in self.providers.values():
             await provider.aclose()
+        await self.pool.aclose()
         await self.engine.dispose()
 
 
@@ -48,6 +54,7 @@ def open_context(settings: Settings, clock: Clock | None = None, *, pool_size: i
     return Context(
         engine,
         async_sessionmaker(engine, expire_on_commit=False),
+        Pool(settings.asyncpg_dsn, size=pool_size, wait_seconds=timeouts.DATABASE_POOL),
         clock or settings.clock(),
         open_providers(settings),
         Vault(settings.token_encryption_key.get_secret_value()),

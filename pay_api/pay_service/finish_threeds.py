@@ -11,7 +11,7 @@ from pay_api.pay_service.context import Context
 from pay_api.pay_service.expire_payments import expire_payment
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.payment import AttemptStatus
-from pay_api.pay_service.start_payment import write_verdict
+from pay_api.pay_service.write_verdict import write_verdict
 from pay_api.providers.base import NotExecuted, Unknown
 from shared.errors import not_found
 from shared.ids import new_id

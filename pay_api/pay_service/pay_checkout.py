@@ -17,8 +17,8 @@ from pay_api.pay_service.start_payment import (
     payment_in_progress,
     require_cryptogram,
     require_taking,
-    write_verdict,
 )
+from pay_api.pay_service.write_verdict import write_verdict
 from pay_api.providers.base import Charge
 from shared.errors import conflict, not_found
 from shared.queue.messages.payments import PaymentStatus

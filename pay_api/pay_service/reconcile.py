@@ -27,7 +27,8 @@ from pay_api.pay_service.ladder import (
 from pay_api.pay_service.payment import AttemptStatus
 from pay_api.pay_service.reconcile_money_back import reconcile_operation, reconcile_refund
 from pay_api.pay_service.settle_attempt import settle, status_after_decline
-from pay_api.pay_service.start_payment import charge_of, usable_method, write_verdict
+from pay_api.pay_service.start_payment import charge_of, usable_method
+from pay_api.pay_service.write_verdict import write_verdict
 from pay_api.providers.base import (
     Authorized,
     AwaitingPayer,

@@ -90,6 +90,18 @@ def _seen(observation: Observation) -> tuple[Seen, str]:
             return Seen.UNKNOWN, f"no verdict: {why}"
 
 
+def judge(
+    ctx: Context, payment: Payment, attempt: Attempt, observation: Observation
+) -> tuple[Seen, str, Decision]:
+    """What the observation says, in words for the history too, and what follows for the payment."""
+    seen, reason = _seen(observation)
+    if isinstance(observation, Paid):
+        difference = mismatch_of(ctx, payment, attempt, observation)
+        if difference is not None:
+            seen, reason = Seen.MISMATCH, f"{MISMATCH}{difference}"
+    return seen, reason, _decide(payment, attempt, seen)
+
+
 async def settle(
     ctx: Context,
     session: AsyncSession,
@@ -101,13 +113,8 @@ async def settle(
     now: datetime,
 ) -> bool:
     """Moves the locked payment and attempt when the observation says so; True when the payment moved."""
-    seen, reason = _seen(observation)
-    if isinstance(observation, Paid):
-        difference = mismatch_of(ctx, payment, attempt, observation)
-        if difference is not None:
-            seen, reason = Seen.MISMATCH, f"{MISMATCH}{difference}"
+    seen, reason, decision = judge(ctx, payment, attempt, observation)
     before = PaymentStatus(payment.status)
-    decision = _decide(payment, attempt, seen)
     if not isinstance(decision, Move):
         if decision.alarming:
             ALARMS.inc()
@@ -122,7 +129,7 @@ async def settle(
         reason = f"{MISMATCH}money of an attempt that had ended"
         payment.review_reason, payment.expires_at = reason, None
     else:
-        _write_outcome(payment, attempt, observation, decision.to, reason, now)
+        write_outcome(payment, attempt, observation, decision.to, reason, now)
     if isinstance(observation, Paid) and seen is not Seen.MISMATCH:
         await _keep_method(ctx, session, payment, attempt, observation, now)
     await transitions.step(
@@ -134,9 +141,14 @@ async def settle(
         now=now,
         transaction_id=attempt.transaction_id,
     )
-    SETTLED.labels(decision.to, str(decision.late).lower(), payment.decline_class or "").inc()
-    log.info("payment-moved", payment_id=str(payment.id), status=decision.to, actor=actor)
+    show_move(payment, decision, actor)
     return True
+
+
+def show_move(payment: Payment, move: Move, actor: str) -> None:
+    """Counts and logs a step that an observation brought about."""
+    SETTLED.labels(move.to, str(move.late).lower(), payment.decline_class or "").inc()
+    log.info("payment-moved", payment_id=str(payment.id), status=move.to, actor=actor)
 
 
 def _is_over(payment: Payment, attempt: Attempt) -> bool:
@@ -172,7 +184,7 @@ async def _mark_late(session: AsyncSession, payment: Payment) -> None:
         payment.duplicate = other is not None
 
 
-def _write_outcome(
+def write_outcome(
     payment: Payment,
     attempt: Attempt,
     observation: Observation,
@@ -180,6 +192,7 @@ def _write_outcome(
     reason: str,
     now: datetime,
 ) -> None:
+    """Puts what was learned into the two objects; the step itself is taken after it."""
     attempt.status = ATTEMPT_AFTER[to]
     transaction_id = getattr(observation, "transaction_id", None)
     if attempt.transaction_id is None and transaction_id is not None:
@@ -239,15 +252,19 @@ def _show_card(payment: Payment, card: Card | None) -> None:
         payment.card_mask, payment.card_brand = card.mask, card.brand
 
 
+def card_to_save(payment: Payment, attempt: Attempt, paid: Paid) -> Card | None:
+    """The card, if the payer asked for it, the provider gave a token, and it was not saved before."""
+    asked = attempt.save_method and payment.payment_method_id is None
+    return paid.card if asked and paid.token is not None else None
+
+
 async def _keep_method(
     ctx: Context, session: AsyncSession, payment: Payment, attempt: Attempt, paid: Paid, now: datetime
 ) -> None:
-    """Saves the card when the payer asked for it, the provider gave a token, and it was not saved before."""
-    if not attempt.save_method or payment.payment_method_id is not None:
+    """Saves the card when it is to be saved."""
+    card = card_to_save(payment, attempt, paid)
+    if card is None or paid.token is None:
         return
-    if paid.token is None or paid.card is None:
-        return
-    card = paid.card
     method = PaymentMethod(
         id=new_id(),
         user_id=payment.user_id,

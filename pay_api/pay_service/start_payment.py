@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pay_api import repository
+from pay_api import repository, rows
 from pay_api.models import Attempt, Payment, PaymentMethod
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
+from pay_api.pay_service.first_steps import FirstSteps
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.payment import AttemptStatus
-from pay_api.pay_service.settle_attempt import settle
-from pay_api.providers.base import Charge, ChargeOutcome, MethodKind, Provider, ReceiptLine
+from pay_api.pay_service.write_verdict import Keep, write_first_verdict, write_verdict
+from pay_api.providers.base import Charge, MethodKind, Provider, ReceiptLine
 from pay_api.providers.registry import DEFAULT
 from pay_api.vault import Payer
 from shared.errors import AppError, conflict, invalid, unavailable
 from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.money import Money
+from shared.pool import Connection
 from shared.queue.messages.payments import PaymentStatus
+from shared.writes import Write
 
-ACTOR: Final = "provider-answer"
 # A checkout page lives as long as an invoice of a purchase nobody finished.
 CHECKOUT_LIFETIME: Final = timedelta(hours=23)
 
@@ -53,8 +57,28 @@ class StartPayment:
     save_method: bool = False
 
 
-async def start_payment(ctx: Context, command: StartPayment) -> UUID:
-    """Charges and gives the payment's id; whatever became of it stands in the payment.
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What phase one writes: the payment's first steps, and what is to be sent, if anything is."""
+
+    steps: FirstSteps
+    attempt: Attempt | None = None
+    charge: Charge | None = None
+
+    @property
+    def payment(self) -> Payment:
+        return self.steps.payment
+
+    def answer(self, keep: Keep | None) -> list[Write]:
+        """What is kept with it when it ends here."""
+        return [keep(self.payment)] if keep is not None and self.attempt is None else []
+
+
+async def start_payment(ctx: Context, command: StartPayment, keep: Keep | None = None) -> bool:
+    """Charges; whatever became of it stands in the payment.
+
+    What ``keep`` gives is written in the last transaction, and True says so. It is not when the payment was
+    there before, or somebody else moved it while the provider worked: then it has to be read.
 
     Refuses with ``payment-in-progress``, ``invoice-closed``, ``payment-id-taken`` (409) and
     ``payment-method-unusable``, ``cryptogram-invalid``, ``receipt-mismatch``, ``currency-not-supported``,
@@ -63,17 +87,18 @@ async def start_payment(ctx: Context, command: StartPayment) -> UUID:
     it is.
     """
     _check(ctx, command)
-    async with ctx.sessions.begin() as session:  # phase one: what is about to be sent
-        charge = await _write_intent(ctx, session, command)
-        failpoint("pay.create.before_txA_commit")
+    intent = await _write_intent(ctx, command, keep)  # phase one: what is about to be sent
     failpoint("pay.create.after_txA_commit")
-    if charge is None:
-        return command.payment_id
-    outcome = await ctx.providers[command.provider].charge(charge)  # phase two: no transaction is open
+    if intent is None or intent.charge is None or intent.attempt is None:
+        return intent is not None
+    outcome = await ctx.providers[command.provider].charge(intent.charge)  # phase two: no transaction is open
     failpoint("pay.charge.after_response_before_txB")
-    await write_verdict(ctx, command.payment_id, charge.attempt_id, outcome)  # phase three
+    # Phase three. The general way reads and locks first; nearly always there is no need to.
+    written = await write_first_verdict(ctx, intent.payment, intent.attempt, outcome, keep)
+    if not written:
+        await write_verdict(ctx, command.payment_id, intent.attempt.id, outcome)
     failpoint("pay.charge.after_txB_before_reply")
-    return command.payment_id
+    return written
 
 
 def _check(ctx: Context, command: StartPayment) -> None:
@@ -108,37 +133,81 @@ def require_taking(provider: Provider) -> None:
         )
 
 
-async def _write_intent(ctx: Context, session: AsyncSession, command: StartPayment) -> Charge | None:
-    now = ctx.clock.now()
-    invoice = await repository.lock_invoice(session, command.invoice_id, now) if command.invoice_id else None
-    existing = await repository.payment(session, command.payment_id)
-    if existing is not None:
-        _require_same(existing, command)
+async def _write_intent(ctx: Context, command: StartPayment, keep: Keep | None) -> Intent | None:
+    """None when the payment is there already."""
+    intent = await _write_first_of_invoice(ctx, command, keep)
+    if intent is not None:
+        return intent
+    async with ctx.pool.transaction() as connection:
+        if not await _is_there(ctx, connection, command):
+            if command.initiator == "customer":
+                require_taking(ctx.providers[command.provider])
+            intent = _intent_of(ctx, command, await _method_of(ctx, connection, command))
+            await intent.steps.write_new(connection, intent.attempt, *intent.answer(keep))
+        failpoint("pay.create.before_txA_commit")
+    return intent
+
+
+async def _write_first_of_invoice(ctx: Context, command: StartPayment, keep: Keep | None) -> Intent | None:
+    """One statement, when the invoice is new here and nothing has to be read; None leaves all as it was."""
+    if command.invoice_id is None or command.payment_method_id is not None:
         return None
-    if invoice is not None:
-        if invoice.closed_at is not None:
-            raise conflict("invoice-closed", "This invoice takes no more payments.")
-        rival = await repository.live_payment_of_invoice(session, invoice.invoice_id)
-        if rival is not None:
-            raise payment_in_progress(rival.id)
-    if command.initiator == "customer":
-        require_taking(ctx.providers[command.provider])
-    method = None
-    if command.payment_method_id is not None:
-        method = await usable_method(ctx, session, command.payment_method_id, command.user_id)
+    intent = _intent_of(ctx, command, None)
+    if not (intent.steps.fit_one_statement and ctx.providers[command.provider].takes_charges()):
+        return None
+    failpoint("pay.create.before_txA_commit")
+    invoice = rows.invoice_is_new(command.invoice_id, ctx.clock.now())
+    try:
+        async with ctx.pool.connection() as connection:
+            answer = intent.answer(keep)
+            written = await intent.steps.write_new(connection, intent.attempt, *answer, guard=invoice)
+    except asyncpg.UniqueViolationError:  # the payment's id is known here, with another invoice
+        return None
+    return intent if written else None
+
+
+async def _is_there(ctx: Context, connection: Connection, command: StartPayment) -> bool:
+    """True for the same payment; raises when its id, or its invoice, is taken or closed."""
+    closed_at = None
+    if command.invoice_id is not None:
+        closed_at = await rows.lock_invoice(connection, command.invoice_id, ctx.clock.now())
+    known = await rows.known_payments(connection, command.payment_id, command.invoice_id)
+    for existing in known:
+        if existing["id"] == command.payment_id:
+            _require_same(existing, command)
+            return True
+    if closed_at is not None:
+        raise conflict("invoice-closed", "This invoice takes no more payments.")
+    if known:
+        raise payment_in_progress(known[0]["id"])
+    return False
+
+
+async def _method_of(ctx: Context, connection: Connection, command: StartPayment) -> PaymentMethod | None:
+    if command.payment_method_id is None:
+        return None
+    found = await rows.method_for_charge(connection, command.payment_method_id)
+    return _usable(ctx, found, command.user_id)
+
+
+def _intent_of(ctx: Context, command: StartPayment, method: PaymentMethod | None) -> Intent:
+    now = ctx.clock.now()
     payment = _new_payment(ctx, command)
     if method is not None:
         payment.card_mask, payment.card_brand = method.card_mask, method.card_brand
-    await transitions.create(session, payment, command.caller)
+    steps = FirstSteps.of_new(payment, command.caller)
     if command.initiator == "merchant":
-        return None
+        return Intent(steps)
     if command.method_kind is MethodKind.HOSTED:
         payment.awaits_card, payment.expires_at = True, now + CHECKOUT_LIFETIME
         to, reason = PaymentStatus.ACTION_REQUIRED, "checkout opened"
-        await transitions.step(session, payment, to, actor=command.caller, reason=reason, now=now)
-        return None
-    attempt = await begin_attempt(ctx, session, payment, method, command.caller)
-    return charge_of(ctx, payment, attempt, method, card_cryptogram=command.card_cryptogram)
+        steps.take(to, actor=command.caller, reason=reason, now=now)
+        return Intent(steps)
+    attempt = _new_attempt(ctx, payment, method, save_method=payment.save_method)
+    steps.take(PaymentStatus.PROCESSING, actor=command.caller, reason="charge", now=now)
+    cryptogram = command.card_cryptogram
+    charge = charge_of(ctx, payment, attempt, method, card_cryptogram=cryptogram, payer=command.payer)
+    return Intent(steps, attempt, charge)
 
 
 def payment_in_progress(payment_id: UUID) -> AppError:
@@ -149,12 +218,12 @@ def payment_in_progress(payment_id: UUID) -> AppError:
     )
 
 
-def _require_same(existing: Payment, command: StartPayment) -> None:
+def _require_same(existing: Mapping[str, Any], command: StartPayment) -> None:
     same = (
-        existing.invoice_id == command.invoice_id
-        and existing.user_id == command.user_id
-        and existing.amount_minor == command.amount.amount
-        and existing.currency == command.amount.currency
+        existing["invoice_id"] == command.invoice_id
+        and existing["user_id"] == command.user_id
+        and existing["amount_minor"] == command.amount.amount
+        and existing["currency"] == command.amount.currency
     )
     if not same:
         raise conflict("payment-id-taken", "Another payment has this id.")
@@ -162,7 +231,10 @@ def _require_same(existing: Payment, command: StartPayment) -> None:
 
 async def usable_method(ctx: Context, session: AsyncSession, method_id: UUID, user_id: UUID) -> PaymentMethod:
     """The user's method under a share lock; raises ``payment-method-unusable`` (422)."""
-    method = await repository.method_for_charge(session, method_id)
+    return _usable(ctx, await repository.method_for_charge(session, method_id), user_id)
+
+
+def _usable(ctx: Context, method: PaymentMethod | None, user_id: UUID) -> PaymentMethod:
     provider = ctx.providers.get(method.provider) if method else None
     if (
         method is None
@@ -188,6 +260,12 @@ def _new_payment(ctx: Context, command: StartPayment) -> Payment:
         status=PaymentStatus.CREATED.value,
         amount_minor=command.amount.amount,
         currency=command.amount.currency,
+        captured_minor=0,
+        refunded_minor=0,
+        settles_invoice=True,
+        late=False,
+        duplicate=False,
+        awaits_card=False,
         capture=command.capture,
         method_kind=command.method_kind.value,
         payment_method_id=command.payment_method_id,
@@ -222,7 +300,18 @@ async def begin_attempt(
     ``save_method``: the payer asks for it now; what was asked when the payment was made holds anyway.
     """
     now = ctx.clock.now()
-    attempt = Attempt(
+    attempt = _new_attempt(ctx, payment, method, save_method=payment.save_method or save_method)
+    session.add(attempt)
+    payment.next_charge_at = None
+    await transitions.step(session, payment, PaymentStatus.PROCESSING, actor=actor, reason="charge", now=now)
+    return attempt
+
+
+def _new_attempt(
+    ctx: Context, payment: Payment, method: PaymentMethod | None, *, save_method: bool
+) -> Attempt:
+    now = ctx.clock.now()
+    return Attempt(
         id=new_id(),
         payment_id=payment.id,
         status=AttemptStatus.STARTED.value,
@@ -231,17 +320,13 @@ async def begin_attempt(
         payment_method_id=method.id if method else None,
         amount_minor=payment.amount_minor,
         currency=payment.currency,
-        save_method=payment.save_method or save_method,
+        save_method=save_method,
         # From here on a byte may have left us: a crash leaves it to the reconciler, which asks first.
         first_sent_at=now,
         last_sent_at=now,
         next_query_at=next_query_at(now, now),
         created_at=now,
     )
-    session.add(attempt)
-    payment.next_charge_at = None
-    await transitions.step(session, payment, PaymentStatus.PROCESSING, actor=actor, reason="charge", now=now)
-    return attempt
 
 
 def charge_of(
@@ -252,9 +337,13 @@ def charge_of(
     *,
     card_cryptogram: str | None = None,
     cardholder_name: str | None = None,
+    payer: Payer | None = None,
 ) -> Charge:
-    """The provider call of an attempt; the cryptogram lives only here, it is never stored."""
-    payer = ctx.vault.open_payer(payment.payer_encrypted)
+    """The provider call of an attempt; the cryptogram lives only here, it is never stored.
+
+    ``payer``: when it is known already; else it is decrypted.
+    """
+    payer = payer or ctx.vault.open_payer(payment.payer_encrypted)
     return Charge(
         attempt_id=attempt.id,
         payment_id=payment.id,
@@ -274,16 +363,3 @@ def charge_of(
         token=ctx.vault.open(method.token_encrypted) if method else None,
         invoice_id=payment.invoice_id,
     )
-
-
-async def write_verdict(
-    ctx: Context, payment_id: UUID, attempt_id: UUID, outcome: ChargeOutcome, actor: str = ACTOR
-) -> None:
-    """Writes the provider's answer; one that comes after a webhook or a query changes nothing."""
-    async with ctx.sessions.begin() as session:
-        payment = await repository.lock_payment(session, payment_id)
-        attempt = await repository.lock_attempt(session, attempt_id)
-        assert payment is not None
-        assert attempt is not None
-        await settle(ctx, session, payment, attempt, outcome, actor=actor, now=ctx.clock.now())
-        failpoint("pay.charge.in_txB")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pay_api import repository
-from pay_api.models import Payment, PaymentMethod, Transition
+from pay_api.models import Payment, PaymentMethod, Refund, Transition
 from pay_api.pay_service.context import SOURCE
 from pay_api.pay_service.declines import DeclineReason, message
 from pay_api.pay_service.payment import EDGES
@@ -24,6 +25,7 @@ from shared.queue.messages.payments import (
 )
 from shared.queue.outbox import add_async
 
+CREATED: Final = "created"
 # What the world hears of each status; processing and unknown are nobody else's business.
 _EVENTS: Final[dict[PaymentStatus, tuple[str, ...]]] = {
     PaymentStatus.CREATED: ("payment.created",),
@@ -50,9 +52,8 @@ def decline_of(payment: Payment) -> Decline | None:
     )
 
 
-async def payment_state(session: AsyncSession, payment: Payment) -> PaymentState:
+def state_of(payment: Payment, refunds: Sequence[Refund]) -> PaymentState:
     """The whole state of a payment, as events carry it."""
-    refunds = await repository.refunds_of(session, payment.id)
     currency = payment.currency
     return PaymentState(
         payment_id=payment.id,
@@ -94,7 +95,7 @@ async def create(session: AsyncSession, payment: Payment, actor: str) -> None:
     """Writes a new payment: its row, the first line of its history, ``payment.created``."""
     session.add(payment)
     await session.flush()
-    _record(session, payment, None, actor, "created", None)
+    session.add(line_of_history(payment, None, actor, CREATED, None))
     await _tell(session, payment)
 
 
@@ -113,6 +114,15 @@ async def step(
 
     The UPDATE is conditional on the version that was read. ``quiet`` keeps the step from the event stream.
     """
+    before = advance(payment, to, now)
+    await session.flush()
+    session.add(line_of_history(payment, before, actor, reason, transaction_id))
+    if not quiet:
+        await _tell(session, payment)
+
+
+def advance(payment: Payment, to: PaymentStatus, now: datetime) -> PaymentStatus:
+    """Moves the object alone and gives the status it had. Raises a broken invariant for an unlawful step."""
     before = PaymentStatus(payment.status)
     if to not in EDGES[before]:
         raise broken_invariant("unlawful-step", f"payment {payment.id} from {before} to {to}")
@@ -120,39 +130,35 @@ async def step(
     payment.updated_at = now
     if to is not PaymentStatus.ACTION_REQUIRED:
         payment.awaits_card = False
-    await session.flush()
-    _record(session, payment, before, actor, reason, transaction_id)
-    if not quiet:
-        await _tell(session, payment)
+    return before
 
 
-def _record(
-    session: AsyncSession,
-    payment: Payment,
-    before: PaymentStatus | None,
-    actor: str,
-    reason: str,
-    transaction_id: str | None,
-) -> None:
-    session.add(
-        Transition(
-            payment_id=payment.id,
-            version=payment.version,
-            from_status=before.value if before else None,
-            to_status=payment.status,
-            actor=actor,
-            reason=reason[:500],
-            transaction_id=transaction_id,
-            at=payment.updated_at,
-        )
+def line_of_history(
+    payment: Payment, before: PaymentStatus | None, actor: str, reason: str, transaction_id: str | None
+) -> Transition:
+    """The step a payment has just taken, to be written with it."""
+    return Transition(
+        payment_id=payment.id,
+        version=payment.version,
+        from_status=before.value if before else None,
+        to_status=payment.status,
+        actor=actor,
+        reason=reason[:500],
+        transaction_id=transaction_id,
+        at=payment.updated_at,
     )
 
 
+def events_of(payment: Payment) -> tuple[str, ...]:
+    """What the world is told when a payment has come to its status."""
+    return _EVENTS[PaymentStatus(payment.status)]
+
+
 async def _tell(session: AsyncSession, payment: Payment) -> None:
-    types = _EVENTS[PaymentStatus(payment.status)]
+    types = events_of(payment)
     if not types:
         return
-    state = await payment_state(session, payment)
+    state = state_of(payment, await repository.refunds_of(session, payment.id))
     for event_type in types:
         await add_async(session, SOURCE, event_type, payment.id, state, payment.updated_at)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import random
@@ -62,14 +63,19 @@ class Transport:
 
     def __init__(self, base_url: str, public_id: str, secret: str, *, concurrent_calls: int) -> None:
         self._turns = asyncio.Semaphore(concurrent_calls)
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            auth=httpx.BasicAuth(public_id, secret),
-            timeout=httpx.Timeout(timeouts.PROVIDER_CALL, connect=timeouts.PROVIDER_CONNECT),
-            follow_redirects=False,
-            trust_env=False,
-            headers={"Accept-Encoding": "identity"},  # nothing small unpacks into something large
-        )
+        # httpx without its client: there are no cookies, redirects or addresses to merge here, and every
+        # payment waits for this call.
+        self._http = httpx.AsyncHTTPTransport(trust_env=False)
+        self._base_url = base_url.rstrip("/")
+        credential = base64.b64encode(f"{public_id}:{secret}".encode()).decode()
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # nothing small unpacks into something large
+            "Authorization": f"Basic {credential}",
+            "User-Agent": "cinema-pay-api",
+        }
+        timeout = httpx.Timeout(timeouts.PROVIDER_CALL, connect=timeouts.PROVIDER_CONNECT)
+        self._extensions = {"timeout": timeout.as_dict(), **_watched()}
 
     async def post(
         self, path: str, content: bytes, request_id: UUID | None = None
@@ -106,11 +112,19 @@ class Transport:
     async def _send(
         self, method: str, path: str, content: bytes, headers: dict[str, str]
     ) -> Answered | NotExecuted | Unknown:
+        request = httpx.Request(
+            method,
+            self._base_url + path,
+            headers=self._headers | headers,
+            content=content,
+            extensions=self._extensions,
+        )
         try:
-            async with self._http.stream(
-                method, path, content=content, headers=headers, extensions=_watched()
-            ) as response:
+            response = await self._http.handle_async_request(request)
+            try:
                 answer = await _read(response)
+            finally:
+                await response.aclose()
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return NotExecuted(type(error).__name__)  # no byte of the request had left us
         except httpx.HTTPError as error:

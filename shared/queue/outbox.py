@@ -10,24 +10,30 @@ from uuid import UUID
 from shared import correlation, tracing
 from shared.ids import new_id
 from shared.queue.messages.base import Envelope, EventState, schema_uri, state_type
-from shared.tables import for_psycopg2
+from shared.tables import Positional, for_psycopg2
+from shared.writes import Write
 
-NEXT_SEQUENCE_SQL: Final = """
+# The sequence is known to the database alone, which writes it into the envelope too. The row of
+# ``aggregate_sequence`` stays locked until the transaction ends: events of one aggregate come one by one.
+_NUMBER_SQL: Final = """
 INSERT INTO aggregate_sequence (aggregate_type, aggregate_id, sequence)
-VALUES (:aggregate_type, :aggregate_id, 1)
+SELECT :aggregate_type, CAST(:aggregate_id AS uuid), 1 FROM guard
 ON CONFLICT (aggregate_type, aggregate_id) DO UPDATE SET sequence = aggregate_sequence.sequence + 1
-RETURNING sequence
+RETURNING aggregate_type, aggregate_id, sequence
 """
-INSERT_SQL: Final = """
+_TELL_SQL: Final = """
 INSERT INTO outbox (event_id, exchange, event_type, aggregate_type, aggregate_id, aggregate_sequence,
     envelope, created_at)
-VALUES (:event_id, :exchange, :event_type, :aggregate_type, :aggregate_id, :aggregate_sequence,
-    CAST(:envelope AS jsonb), :created_at)
+SELECT CAST(:event_id AS uuid), :exchange, :event_type, aggregate_type, aggregate_id, sequence,
+    jsonb_set(CAST(:envelope AS jsonb), '{aggregatesequence}', to_jsonb(sequence)),
+    CAST(:created_at AS timestamptz)
+FROM numbered
+RETURNING aggregate_sequence
 """
-
-
-def _sequence_parameters(state: EventState, aggregate_id: UUID) -> dict[str, Any]:
-    return {"aggregate_type": state.AGGREGATE, "aggregate_id": str(aggregate_id)}
+ADD_SQL: Final = f"WITH guard AS (SELECT true), numbered AS ({_NUMBER_SQL}) {_TELL_SQL}"
+_NUMBER: Final = Positional(_NUMBER_SQL)
+_TELL: Final = Positional(_TELL_SQL)
+_UNKNOWN_YET: Final = 1
 
 
 def build_envelope(
@@ -60,26 +66,37 @@ def _row(envelope: Envelope, state: EventState, now: datetime) -> dict[str, Any]
         "event_type": envelope.type,
         "aggregate_type": state.AGGREGATE,
         "aggregate_id": str(envelope.aggregateid),
-        "aggregate_sequence": envelope.aggregatesequence,
         "envelope": json.dumps(envelope.to_json(), ensure_ascii=False, separators=(",", ":")),
         "created_at": now,
     }
 
 
+def _numbered(envelope: Envelope, sequence: int) -> Envelope:
+    return envelope.model_copy(update={"aggregatesequence": sequence})
+
+
 async def add_async(
     session: Any, source: str, event_type: str, aggregate_id: UUID, state: EventState, now: datetime
 ) -> Envelope:
-    """Adds an event through a SQLAlchemy AsyncSession; nothing is sent before its transaction commits.
-
-    The row of ``aggregate_sequence`` stays locked until then: events of one aggregate are written one by one.
-    """
+    """Adds an event through a SQLAlchemy AsyncSession; nothing is sent before its transaction commits."""
     from sqlalchemy import text
 
     with tracing.creating(event_type):
-        found = await session.execute(text(NEXT_SEQUENCE_SQL), _sequence_parameters(state, aggregate_id))
-        envelope = build_envelope(source, event_type, aggregate_id, int(found.scalar_one()), state, now)
-        await session.execute(text(INSERT_SQL), _row(envelope, state, now))
-    return envelope
+        envelope = build_envelope(source, event_type, aggregate_id, _UNKNOWN_YET, state, now)
+        found = await session.execute(text(ADD_SQL), _row(envelope, state, now))
+    return _numbered(envelope, int(found.scalar_one()))
+
+
+def event_writes(
+    source: str, event_type: str, aggregate_id: UUID, state: EventState, now: datetime
+) -> tuple[Write, Write]:
+    """The same as two of several writes (``shared.writes``); one event of an aggregate at a time."""
+    with tracing.creating(event_type):
+        row = _row(build_envelope(source, event_type, aggregate_id, _UNKNOWN_YET, state, now), state, now)
+    return (
+        Write("numbered", _NUMBER.sql, _NUMBER.arguments(row)),
+        Write("told", _TELL.sql, _TELL.arguments(row)),
+    )
 
 
 def add_sync(
@@ -87,7 +104,7 @@ def add_sync(
 ) -> Envelope:
     """The same on a psycopg2 cursor (Django) inside a transaction."""
     with tracing.creating(event_type):
-        cursor.execute(for_psycopg2(NEXT_SEQUENCE_SQL), _sequence_parameters(state, aggregate_id))
-        envelope = build_envelope(source, event_type, aggregate_id, int(cursor.fetchone()[0]), state, now)
-        cursor.execute(for_psycopg2(INSERT_SQL), _row(envelope, state, now))
-    return envelope
+        envelope = build_envelope(source, event_type, aggregate_id, _UNKNOWN_YET, state, now)
+        cursor.execute(for_psycopg2(ADD_SQL), _row(envelope, state, now))
+        sequence = int(cursor.fetchone()[0])
+    return _numbered(envelope, sequence)

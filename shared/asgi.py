@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import correlation, docs_pages, logs, metrics, problem
 from shared.card_numbers import holds_card_number
+from shared.database_errors import refusal_of
 from shared.errors import AppError, Kind, invalid
 from shared.health import Health
 
@@ -67,6 +68,12 @@ class Edge:
             try:
                 await self._limited(scope, headers, receive, send_with_headers)
             except Exception as error:
+                passing = refusal_of(error)
+                if passing is not None and not began:
+                    log.error(passing.code, error=type(error).__name__)
+                    answer = await on_app_error(Request(scope), passing)
+                    await answer(scope, receive, send_with_headers)
+                    return
                 log.error("unexpected-error", exc_info=error)
                 if began:
                     raise  # the answer is half out: only cutting the connection is honest

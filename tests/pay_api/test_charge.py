@@ -243,3 +243,20 @@ async def test_list_walks_by_cursor(pay: Pay) -> None:
     assert second["next_cursor"] is None
     assert (await pay.get("/v1/payments", cursor="zzz")).status_code == 400
     assert (await pay.get("/v1/payments", limit=0)).status_code == 422
+
+
+async def test_a_lock_not_had_in_time_is_503_and_the_same_key_goes_on(pay: Pay, db: asyncpg.Pool) -> None:
+    """Somebody holds the invoice: the caller hears "come again" within seconds, and nothing is lost."""
+    body = pay.body()
+    async with db.acquire() as holder, holder.transaction():
+        await holder.execute(
+            "INSERT INTO payment_invoice (invoice_id, created_at) VALUES ($1, now())",
+            UUID(body["invoice_id"]),
+        )
+        answer = await pay.start(body)
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/database-busy")
+    assert answer.headers["retry-after"] == "1"
+    assert await pay.effects(body["user_id"]) == []
+    pay.clock.advance(timedelta(seconds=90))  # the broken run's lease of the key ends
+    assert (await pay.start(body)).json()["status"] == "succeeded"
+    assert await pay.effects(body["user_id"]) == [("charged", 49_900)]

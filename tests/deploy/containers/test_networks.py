@@ -60,17 +60,23 @@ def test_container_reaches_exactly_these_ports(running: dict[str, Container], so
         for port in ports
         if name != source and network != "development"
     ]
-    tries = "\n".join(
-        f"(timeout 1 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>/dev/null && echo {name}:{port}) &"
+    expected = {f"{name}:{port}" for name in REACHES[source] - {source} for port in LISTENS[name]}
+    reached = ask(running[source], targets, 2)
+    slow = [target for target in targets if f"{target[0]}:{target[2]}" in expected - reached]
+    assert reached | ask(running[source], slow, 15) == expected  # a busy machine is no closed door
+
+
+def ask(source: Container, targets: list[tuple[str, str, int]], seconds: int) -> set[str]:
+    """Which of these (service, address, port) a container reaches in this time, as ``service:port``."""
+    lines = [
+        f"(timeout {seconds} bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>/dev/null && echo {name}:{port}) &"
         for name, address, port in targets
-    )
+    ]
     # a few at a time: limits on processes are part of the hardening
-    lines = tries.splitlines()
     batches = ["\n".join(lines[start : start + 14]) + "\nwait" for start in range(0, len(lines), 14)]
-    answer = running[source].execute("bash", "-c", "\n".join(batches))
+    answer = source.execute("bash", "-c", "\n".join(batches))
     assert answer.returncode == 0, answer.stderr
-    reached = set(answer.stdout.split())
-    assert reached == {f"{name}:{port}" for name in REACHES[source] - {source} for port in LISTENS[name]}
+    return set(answer.stdout.split())
 
 
 def test_only_documented_ports_are_published_and_only_on_loopback(running: dict[str, Container]) -> None:

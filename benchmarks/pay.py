@@ -16,12 +16,13 @@ import statistics
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
 from cryptography.fernet import Fernet
 
-from benchmarks.access_world import served
+from benchmarks.access_world import Server, served
 from benchmarks.load import Connection, Outcome, closed_loop
 from benchmarks.pay_bare import ROWS_SQL
 from pay_api.sandbox.cryptogram import make_packet
@@ -83,27 +84,39 @@ async def _charges_at_once(port: int, packet: str) -> None:
     assert json.loads(answer.body)["status"] == "succeeded", answer
 
 
-async def _measure(ports: dict[str, int], packet: str) -> dict[str, list[Outcome]]:
-    found: dict[str, list[Outcome]] = {name: [] for name in ports}
-    for port in ports.values():
-        await _charges_at_once(port, packet)
+@dataclass
+class Measured:
+    """One side's rounds: what its clients saw, and processor milliseconds of its process per payment."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+    def row(self, name: str) -> dict[str, float | str]:
+        return {
+            "name": name,
+            "per_second": round(statistics.median(one.per_second for one in self.outcomes), 1),
+            "p50_ms": round(statistics.median(one.quantile_ms(0.5) for one in self.outcomes), 2),
+            "p99_ms": round(statistics.median(one.quantile_ms(0.99) for one in self.outcomes), 2),
+            "cpu_ms": round(statistics.median(self.cpu_ms), 2),
+        }
+
+
+async def _measure(sides: dict[str, Server], packet: str) -> dict[str, Measured]:
+    found = {name: Measured() for name in sides}
+    for side in sides.values():
+        await _charges_at_once(side.port, packet)
     for number in range(ROUNDS + 1):
-        for name, port in ports.items():
+        for name, side in sides.items():
             seconds = SECONDS if number else 2.0  # the first round warms up
-            outcome = await closed_loop(port, _requests(4000, packet), CONNECTIONS, seconds)
+            requests = _requests(4000, packet)
+            used = side.cpu_seconds()
+            outcome = await closed_loop(side.port, requests, CONNECTIONS, seconds)
             assert set(outcome.statuses) == {201}, (name, outcome.statuses)
             if number:
-                found[name].append(outcome)
+                found[name].outcomes.append(outcome)
+                used = side.cpu_seconds() - used
+                found[name].cpu_ms.append(1000 * used / len(outcome.seconds))
     return found
-
-
-def _row(name: str, outcomes: list[Outcome]) -> dict[str, float | str]:
-    return {
-        "name": name,
-        "per_second": round(statistics.median(outcome.per_second for outcome in outcomes), 1),
-        "p50_ms": round(statistics.median(outcome.quantile_ms(0.5) for outcome in outcomes), 2),
-        "p99_ms": round(statistics.median(outcome.quantile_ms(0.99) for outcome in outcomes), 2),
-    }
 
 
 def _environment(database: servers.DatabaseUrls, provider_port: int) -> dict[str, str]:
@@ -145,26 +158,27 @@ def measure() -> dict[str, object]:
         served("pay_api.main:create_app", _environment(database, sandbox.port), "/healthz") as pay,
         served("benchmarks.pay_bare:create_bare", _environment(database, echo.port), "/openapi.json") as bare,
     ):
-        ports = {"bare": bare.port, "payapi": pay.port}
-        outcomes = asyncio.run(_measure(ports, card_packet(sandbox.port)))
-    pairs = zip(outcomes["payapi"], outcomes["bare"], strict=True)
+        sides = {"bare": bare, "payapi": pay}
+        measured = asyncio.run(_measure(sides, card_packet(sandbox.port)))
+    pairs = zip(measured["payapi"].outcomes, measured["bare"].outcomes, strict=True)
     ratio = statistics.median(ours.per_second / theirs.per_second for ours, theirs in pairs)
-    rows = [_row(name, found) for name, found in outcomes.items()]
     return {
-        "payments": rows,
+        "payments": [one.row(name) for name, one in measured.items()],
         "rounds": ROUNDS,
         "ratio": round(ratio, 3),
         "bound": BOUND,
         "holds": ratio >= BOUND,
+        "load": os.getloadavg(),
     }
 
 
 def _lines(report: dict[str, object]) -> Iterator[str]:
     rows = report["payments"]
     assert isinstance(rows, list)
-    yield f"{'':10} {'per second':>12} {'p50 ms':>9} {'p99 ms':>9}"
+    yield f"{'':10} {'per second':>12} {'p50 ms':>9} {'p99 ms':>9} {'its CPU ms':>11}"
     for row in rows:
-        yield f"{row['name']:10} {row['per_second']:>12} {row['p50_ms']:>9} {row['p99_ms']:>9}"
+        figures = f"{row['per_second']:>12} {row['p50_ms']:>9} {row['p99_ms']:>9} {row['cpu_ms']:>11}"
+        yield f"{row['name']:10} {figures}"
     yield f"ratio {report['ratio']} (bound >= {report['bound']}): {'holds' if report['holds'] else 'MISSED'}"
 
 

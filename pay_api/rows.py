@@ -39,19 +39,19 @@ class Rows:
         written = ", ".join(f"{name} = ${number}" for number, name in enumerate(self._outcome, 2))
         self._update = f"UPDATE {table.name} SET {written} WHERE id = $1"  # noqa: S608
 
-    def _value(self, row: Base, name: str) -> Any:
-        value = getattr(row, name)
-        if value is None:
-            return self._defaults.get(name)
-        return json.dumps(value) if name in self._json else value
+    def _values(self, row: Base, names: Sequence[str]) -> list[Any]:
+        given = vars(row)  # past the ORM's descriptors: what was never set is not there
+        values = [given.get(name) for name in names]
+        for at, name in enumerate(names):
+            if values[at] is None:
+                values[at] = self._defaults.get(name)
+            elif name in self._json:
+                values[at] = json.dumps(values[at])
+        return values
 
     def insertion(self, row: Base, name: str, after: str = GUARD) -> Write:
         """Inserts it if the guard holds, and after another one: the database numbers some in this order."""
-        return Write(
-            name,
-            f"{self._insert} FROM {after} RETURNING id",
-            [self._value(row, column) for column in self._columns],
-        )
+        return Write(name, f"{self._insert} FROM {after} RETURNING id", self._values(row, self._columns))
 
     def change(self, row: Any) -> Write:
         """Writes the outcome's columns, whatever is there, if the guard holds."""
@@ -64,7 +64,7 @@ class Rows:
         return Write(GUARD, self._update + condition, [*values, version])
 
     def _changed(self, row: Any) -> list[Any]:
-        return [row.id, *(self._value(row, name) for name in self._outcome)]
+        return [row.id, *self._values(row, self._outcome)]
 
 
 PAYMENTS: Final = Rows(

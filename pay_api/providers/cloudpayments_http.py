@@ -7,8 +7,10 @@ import base64
 import contextlib
 import json
 import random
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,6 +27,10 @@ MAX_ANSWER_BYTES: Final = 2**20  # a page of the register has 100 operations of 
 _PIECE_BYTES: Final = 2**16
 
 CALLS: Final = Counter("provider_calls_total", "Calls to the payment provider", ["path", "outcome"])
+
+if find_spec("sniffio") is None:
+    # httpcore tries to import it several times a call, each time all along the path: known to be absent now.
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 log = logs.logger(__name__)
 

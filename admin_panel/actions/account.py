@@ -14,7 +14,7 @@ Each page first shows a form, then the effect, then does it. The fields, for cli
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from admin_panel.actions.base import Order, StaffAction, actor
+from admin_panel.actions.charge import AdjustCharge, AdjustForm
 from admin_panel.actions.discount_terms import DiscountForm, terms_of, terms_rows
 from admin_panel.actions.effects import Row, money
 from admin_panel.actions.forms import ActionForm, MoneyField, choice_field
@@ -30,7 +31,6 @@ from admin_panel.actions.subjects import load
 from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections.formats import day_text, money_text, page_url
 from admin_panel.sections.words import word
-from billing_api.billing_service.commands.adjust_charge import adjust_charge
 from billing_api.billing_service.commands.assign_discount import assign_discount
 from billing_api.billing_service.commands.grant_goodwill import grant_goodwill
 from billing_api.billing_service.models import Account, Invoice
@@ -53,13 +53,8 @@ class AccountAction(StaffAction):
         return page_url("billing_service_account", subject.pk)
 
 
-class AdjustChargeForm(ActionForm):
-    direction = choice_field(
-        [("down", _("down: the customer pays less")), ("up", _("up: the customer pays more"))],
-        label=_("Direction"),
-    )
+class AdjustAccountForm(AdjustForm):
     invoice_id = choice_field([], label=_("Invoice"), required=False)
-    amount = MoneyField(label=_("Amount, roubles"))
 
     def __init__(self, *args: Any, invoices: list[Invoice], **options: Any) -> None:
         super().__init__(*args, **options)
@@ -83,35 +78,18 @@ class AdjustChargeForm(ActionForm):
         return chosen
 
 
-class AdjustCharge(AccountAction):
-    slug = "adjust-charge"
-    permission = "adjust_charge"
-    title = _("Adjust a charge")
-    icon = "tune"
-    form = AdjustChargeForm
+class AdjustAccountCharge(AdjustCharge, AccountAction):
+    """One of the account's newest invoices, chosen in the form."""
+
+    form: ClassVar[type[ActionForm]] = AdjustAccountForm
 
     def form_for(self, subject: Account, data: Any, initial: Mapping[str, Any]) -> ActionForm:
         rows = Invoice.objects.using(BILLING_PAGES).filter(account=subject.pk, status__in=("open", "paid"))
         newest = list(rows.order_by("-issued_at")[:CHOSEN_FROM])
-        return AdjustChargeForm(data, initial=dict(initial), invoices=newest)
+        return AdjustAccountForm(data, initial=dict(initial), invoices=newest)
 
-    def command(self, order: Order, *, preview: bool) -> Any:
-        invoice = load(Invoice, UUID(order.values["invoice_id"]))
-        sign = 1 if order.values["direction"] == "up" else -1
-        change = Money(sign * order.values["amount"], invoice.currency)
-        return adjust_charge(
-            invoice.pk, change, actor=actor(order), reason=order.reason, preview=preview, now=order.now
-        )
-
-    def rows(self, order: Order, result: Any) -> list[Row]:
-        invoice = load(Invoice, UUID(order.values["invoice_id"]))
-        up = result.change.amount > 0
-        return [
-            Row(_now("Document"), _now("correcting invoice") if up else _now("credit note")),
-            Row(_now("Invoice"), invoice.number or "—"),
-            Row(_now("Change of the charge"), money(result.change)),
-            Row(_now("Balance of the account"), money(result.balance_after), money(result.balance_before)),
-        ]
+    def invoice(self, order: Order) -> Invoice:
+        return load(Invoice, UUID(order.values["invoice_id"]))
 
 
 class GoodwillForm(ActionForm):

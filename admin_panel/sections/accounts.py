@@ -9,7 +9,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from admin_panel.actions.account import AdjustCharge, AssignDiscount, GrantGoodwill
+from admin_panel.actions.account import AdjustAccountCharge, AssignDiscount, GrantGoodwill
 from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections import documents
 from admin_panel.sections.base import (
@@ -50,7 +50,7 @@ class AccountAdmin(ReadOnlyAdmin):
     list_display_links = ("holder", "ident")
     list_filter = (word_filter("status", _("status"), "active", "blocked", "erased"),)
     fields = ("holder", "user_link", "balance", "status_word", "zone", "created")
-    staff_actions = (AdjustCharge, AssignDiscount, GrantGoodwill)
+    staff_actions = (AdjustAccountCharge, AssignDiscount, GrantGoodwill)
     search_help_text = _("User id, e-mail, number of an invoice or credit note")
 
     holder = text_column(_("Holder"), name_of)

@@ -93,6 +93,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 class PriceInline(TabularInline):
     model = Price
     form = PriceForm
+    hide_title = True
     extra = 0
     can_delete = False
 
@@ -101,9 +102,10 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
     """A product; its grants one a row."""
 
     grants = forms.CharField(
-        label=_("grants"),
+        label=_("Grants"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5}),
-        help_text=_("collection:<slug>, movie:<id> or feature:<slug>, one a row."),
+        # no angle brackets: the page takes a help text for HTML
+        help_text=_("collection:CODE, movie:ID or feature:CODE, one a row."),
     )
     # What the form was opened with: an edit over somebody else's is refused.
     seen_at = forms.CharField(required=False, widget=forms.HiddenInput)

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from admin_panel.actions.charge import AdjustLine
 from admin_panel.sections.accounts import name_of
 from admin_panel.sections.base import ReadOnlyAdmin, Table, parse_id, text_column
 from admin_panel.sections.explanations import told
@@ -36,6 +37,7 @@ class ChargeAdmin(ReadOnlyAdmin):
         "what", "holder", "invoice_link", "period", "pieces", "list_price", "discount", "amount",
         "vat", "issued",
     )  # fmt: skip
+    staff_actions = (AdjustLine,)
     search_help_text = _("User id, e-mail, number of an invoice")
 
     what = text_column(_("Charge"), lambda row: localized(row.description))

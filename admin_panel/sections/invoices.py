@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from admin_panel.actions.charge import AdjustInvoice
 from admin_panel.actions.invoice import VoidInvoice, WriteOff
 from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections import documents
@@ -72,7 +73,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
         ),
         (_("Dates"), {"fields": ("period", "issued", "due_by", "paid_on")}),
     )
-    staff_actions = (VoidInvoice, WriteOff)
+    staff_actions = (AdjustInvoice, VoidInvoice, WriteOff)
     search_help_text = _("Number, user id, e-mail")
 
     named = text_column(_("Number"), lambda row: row.number or short(row.pk), "number")

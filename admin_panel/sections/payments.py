@@ -128,7 +128,7 @@ class PaymentAdmin(ReadOnlyAdmin):
                 [
                     moment_text(refund.succeeded_at),
                     money_text(refund.amount_minor, refund.currency),
-                    refund.reason,
+                    word(refund.reason),
                 ]
                 for refund in refunds
             ],

@@ -15,6 +15,8 @@ CASES = [
     ("account/{account_id}/adjust-charge/", {"direction": "down", "amount": "50.00", "invoice_id": "{paid_invoice_id}"},
      "−50.00", "adjust_charge"),
     ("account/{account_id}/adjust-charge/", {"direction": "up", "amount": "7,50"}, "7.50", "adjust_charge"),
+    ("invoice/{paid_invoice_id}/adjust-charge/", {"direction": "down", "amount": "5"}, "−5.00", "adjust_charge"),
+    ("invoiceline/{paid_line_id}/adjust-charge/", {"direction": "up", "amount": "2"}, "2.00", "adjust_charge"),
     ("account/{account_id}/grant-goodwill/", {"amount": "100"}, "Balance of the account", "grant_goodwill"),
     ("account/{account_id}/assign-discount/", DISCOUNT, "10%", "assign_discount"),
     ("promocode/create/", DISCOUNT | {"code": "spring10", "limit_per_user": "1"}, "SPRING10", "create_promo_codes"),

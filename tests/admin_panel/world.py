@@ -54,6 +54,7 @@ def build() -> dict[str, Any]:
         "account_id": str(account.pk),
         "subscription_id": str(Subscription.objects.get(pk=first.subscription_id).pk),
         "paid_invoice_id": str(first.invoice_id),
+        "paid_line_id": str(Invoice.objects.get(pk=first.invoice_id).lines.get().pk),
         "paid_number": Invoice.objects.get(pk=first.invoice_id).number,
         "open_invoice_id": str(second.invoice_id),
         "payment_id": str(paid),

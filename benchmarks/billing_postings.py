@@ -71,22 +71,22 @@ class RawWriter:
     urls: DatabaseUrls
     users: list[UUID]
     heads: dict[UUID, tuple[int, str]] = field(default_factory=dict)
+    connection: Any = None
 
     def run(self, count: int) -> float:
         from billing_api.billing_service.models import Account
 
         accounts = list(Account.objects.filter(user_id__in=self.users).values_list("id", flat=True))
         rows = [self._row(accounts[number % len(accounts)]) for number in range(count)]
-        register_uuid()
-        connection = psycopg2.connect(self.urls.service)
-        connection.autocommit = True
-        with connection.cursor() as cursor:
+        if self.connection is None:
+            register_uuid()
+            self.connection = psycopg2.connect(self.urls.service)
+            self.connection.autocommit = True
+        with self.connection.cursor() as cursor:
             started = time.perf_counter()
             for row in rows:
                 cursor.execute(_RAW_SQL, row)
-            took = time.perf_counter() - started
-        connection.close()
-        return took
+            return time.perf_counter() - started
 
     def _row(self, account: UUID) -> dict[str, Any]:
         from billing_api.billing_service.ledger_chain import Link, chain_hash

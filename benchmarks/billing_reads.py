@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from benchmarks.billing_world import TOKEN
+from benchmarks.billing_world import NOW, TOKEN
 
 FIRST, LAST = date(2026, 1, 1), date(2026, 12, 31)
 
@@ -21,13 +23,17 @@ def consume(pieces: Iterator[bytes]) -> int:
 
 
 def streams() -> dict[str, Callable[[UUID], Iterator[bytes]]]:
-    """The statement in its streamed formats."""
+    """The statement in its formats."""
+    from billing_api.billing_service.documents.seller import Seller
     from billing_api.billing_service.documents.statement_csv import statement_csv
+    from billing_api.billing_service.documents.statement_document import statement_pdf
     from billing_api.billing_service.statement import make_statement, statement_json
 
+    seller = Seller("ООО «Кинотеатр»", "Cinema LLC", "г. Москва", "Moscow", "7701234567")
     return {
         "json": lambda user: statement_json(make_statement(user, FIRST, LAST)),
         "csv": lambda user: statement_csv(make_statement(user, FIRST, LAST), "ru"),
+        "pdf": lambda user: statement_pdf(make_statement(user, FIRST, LAST), seller, "ru", NOW),
     }
 
 
@@ -37,13 +43,12 @@ def seconds_of_stream(kind: str, user_id: UUID) -> float:
     return time.perf_counter() - started
 
 
-def peak_of_stream(kind: str, user_id: UUID) -> float:
-    """The most memory that Python's allocations held at once while it was read, MB."""
-    tracemalloc.start()
-    consume(streams()[kind](user_id))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 1e6
+def in_process_of_its_own(kind: str, user_id: UUID) -> dict[str, float]:
+    """Seconds and bytes of one statement, and the most memory its process held (MB, as the kernel counts)."""
+    argv = [sys.executable, "-m", "benchmarks.billing_memory", kind, str(user_id)]
+    told = subprocess.run(argv, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
+    return found
 
 
 def seconds_of_bare_sql(user_id: UUID) -> float:

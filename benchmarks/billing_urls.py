@@ -21,4 +21,5 @@ class Bare(APIView):
         return Response({"id": "00000000-0000-0000-0000-000000000000", "number": "2026-000001"})
 
 
+# Before everything else: the rival does not even look for its route.
 urlpatterns = [path("bare", Bare.as_view()), *urls.urlpatterns]

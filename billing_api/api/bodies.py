@@ -53,6 +53,31 @@ class InvoiceBody(serializers.Serializer[Any]):
     paid_at = serializers.DateTimeField(allow_null=True)
 
 
+class CreditNoteLineBody(serializers.Serializer[Any]):
+    """What is credited of one line of the invoice."""
+
+    invoice_line_id = serializers.UUIDField()
+    description = TextField()
+    amount = MoneyField()
+    vat = MoneyField()
+    vat_rate_bp = serializers.IntegerField()
+
+
+class CreditNoteBody(serializers.Serializer[Any]):
+    """The correction of an issued invoice."""
+
+    id = serializers.UUIDField()
+    number = serializers.CharField()
+    invoice_id = serializers.UUIDField()
+    invoice_number = serializers.CharField()
+    total = MoneyField()
+    vat = MoneyField()
+    reason = serializers.CharField()
+    refund_id = serializers.UUIDField(allow_null=True)
+    lines = CreditNoteLineBody(many=True)
+    issued_at = serializers.DateTimeField()
+
+
 class SubscriptionBody(serializers.Serializer[Any]):
     """``SubscriptionView``."""
 

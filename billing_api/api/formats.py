@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import IO, Any, NoReturn
+from typing import IO, Any, Final, NoReturn
 
+import orjson
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
+
+_OTHERS: Final = JSONEncoder()  # moments, ids and the rest look as REST framework writes them
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -48,7 +51,7 @@ class PlainJsonRenderer(BaseRenderer):
     ) -> bytes:
         if data is None:
             return b""
-        return json.dumps(data, cls=JSONEncoder, ensure_ascii=False).encode()
+        return orjson.dumps(data, _OTHERS.default, orjson.OPT_PASSTHROUGH_DATETIME)
 
 
 class FirstFormat(BaseContentNegotiation):

@@ -39,4 +39,4 @@ class Invoice(InternalView):
     @extend_schema(operation_id="invoice", tags=["invoices"], responses={200: InvoiceBody})
     def get(self, request: Request, invoice_id: UUID) -> Response:
         """One invoice."""
-        return Response(queries.invoice_view(rows.invoice(invoice_id)))
+        return Response(queries.read_invoice(invoice_id))

@@ -25,7 +25,7 @@ from billing_api.billing_service.models import InvoiceLine
 from billing_api.billing_service.queries.documents import line_view
 from billing_api.billing_service.queries.shapes import moment
 
-_LOCALE = OpenApiParameter(
+LOCALE = OpenApiParameter(
     "locale", str, enum=["ru", "en"], description="Language of the document; else Accept-Language decides"
 )
 
@@ -59,14 +59,14 @@ class MyInvoice(MeView):
     @extend_schema(operation_id="my_invoice", tags=["me"], responses={200: InvoiceBody})
     def get(self, request: Request, invoice_id: UUID) -> Response:
         """One invoice with the steps that explain its figures."""
-        return Response(queries.invoice_view(rows.invoice(invoice_id, end_user(request).user_id)))
+        return Response(queries.read_invoice(invoice_id, end_user(request).user_id))
 
 
 class MyInvoiceDocument(MeView):
     @extend_schema(
         operation_id="my_invoice_document",
         tags=["me"],
-        parameters=[_LOCALE],
+        parameters=[LOCALE],
         responses={(200, "application/pdf"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, invoice_id: UUID) -> HttpResponseBase:
@@ -117,7 +117,7 @@ class MyStatement(MeView):
             OpenApiParameter("from", str, description="First day (account's zone); 30 days ago when absent"),
             OpenApiParameter("to", str, description="Last day, included; today when absent"),
             OpenApiParameter("format", str, enum=["json", "csv", "pdf"]),
-            _LOCALE,
+            LOCALE,
         ],
         responses={
             (200, "application/json"): StatementBody,
@@ -128,7 +128,7 @@ class MyStatement(MeView):
     def get(self, request: Request) -> HttpResponseBase:
         """The statement: opening balance, every movement with its document, closing balance.
 
-        JSON and CSV are streamed. A PDF has at most 5,000 movements (422 `statement-too-long`).
+        It is made while it is read, in each of the formats, whatever its length.
         """
         query = read(StatementQuery, request.query_params, "query")
         return answer_statement(request, end_user(request).user_id, query)

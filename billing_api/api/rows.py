@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from billing_api.billing_service import queries
 from billing_api.billing_service.models import (
+    CreditNote,
     Invoice,
     InvoiceLine,
     Payment,
@@ -26,6 +27,20 @@ def invoice(invoice_id: UUID, user_id: UUID | None = None) -> Invoice:
     found = _of_user(invoices(), user_id).filter(id=invoice_id).first()
     if found is None:
         raise not_found("invoice")
+    return found
+
+
+def credit_notes(user_id: UUID) -> QuerySet[CreditNote]:
+    """A user's credit notes with their lines and invoices."""
+    found = CreditNote.objects.select_related("account", "invoice").prefetch_related("lines__invoice_line")
+    return found.filter(account__user_id=user_id)
+
+
+def credit_note(note_id: UUID, user_id: UUID) -> CreditNote:
+    """One credit note of the user. Raises ``credit-note-not-found`` (404)."""
+    found = credit_notes(user_id).filter(id=note_id).first()
+    if found is None:
+        raise not_found("credit-note")
     return found
 
 

@@ -1,9 +1,10 @@
-"""Answers with a statement: JSON and CSV in a stream, PDF whole; and with an invoice as PDF."""
+"""Answers with a statement in a stream, as JSON, CSV or PDF; and with an invoice or a credit note as PDF."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import chain, islice
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -13,9 +14,10 @@ from rest_framework.request import Request
 
 from billing_api.api import rows
 from billing_api.api.languages import language
+from billing_api.billing_service.documents.credit_note_document import credit_note_document
 from billing_api.billing_service.documents.invoice_document import invoice_document
 from billing_api.billing_service.documents.statement_csv import statement_csv
-from billing_api.billing_service.documents.statement_document import statement_document
+from billing_api.billing_service.documents.statement_document import statement_pdf
 from billing_api.billing_service.documents.typesetting import set_pdf
 from billing_api.billing_service.models import Account
 from billing_api.billing_service.statement import Statement, make_statement, statement_json
@@ -28,11 +30,12 @@ _MAX_DAYS: Final = 3660
 _FIRST_DAY: Final = date(2000, 1, 1)
 _LAST_DAY: Final = date(2999, 12, 31)
 _PIECE_BYTES: Final = 32 * 1024
+_FIRST_PIECES: Final = 2  # the first line of the file, and the first object of the first pages
 Answer = TypeVar("Answer", HttpResponse, StreamingHttpResponse)
 
 
 def answer_statement(request: Request, user_id: UUID, query: dict[str, Any]) -> HttpResponseBase:
-    """The statement in the format of the query. Raises ``range-invalid``, ``statement-too-long`` (422)."""
+    """The statement in the format of the query. Raises ``range-invalid`` (422)."""
     account = Account.objects.filter(user_id=user_id).first()
     statement = _statement(account, user_id, query["from"], query["to"])
     told = language(request, query["locale"], account)
@@ -42,8 +45,9 @@ def answer_statement(request: Request, user_id: UUID, query: dict[str, Any]) -> 
             return _stream(statement_csv(statement, told), "text/csv; charset=utf-8", f"{name}.csv", told)
         case "pdf":
             now = wiring.clock().now()
-            data = statement_document(statement, wiring.seller(), told, now)
-            return _pdf(set_pdf("statement", data, now), name, told)
+            pieces = _begun(statement_pdf(statement, wiring.seller(), told, now))
+            answer = StreamingHttpResponse(_pieces(pieces), content_type="application/pdf")
+            return _named(answer, "inline", f"{name}.pdf", told)
         case _:
             return StreamingHttpResponse(_pieces(statement_json(statement)), content_type="application/json")
 
@@ -57,6 +61,15 @@ def answer_invoice(request: Request, user_id: UUID, invoice_id: UUID, query: dic
     return _pdf(set_pdf("invoice", data, now), f"invoice-{invoice.number}", told)
 
 
+def answer_credit_note(request: Request, user_id: UUID, note_id: UUID, query: dict[str, Any]) -> HttpResponse:
+    """A credit note of the user as PDF. Raises ``credit-note-not-found`` (404)."""
+    note = rows.credit_note(note_id, user_id)
+    told = language(request, query["locale"], note.account)
+    now = wiring.clock().now()
+    data = credit_note_document(note, wiring.seller(), told, now)
+    return _pdf(set_pdf("credit_note", data, now), f"credit-note-{note.number}", told)
+
+
 def _statement(account: Account | None, user_id: UUID, from_on: date | None, to_on: date | None) -> Statement:
     """The last 30 days of the account's zone when no range is named; at most ten years."""
     zone = account.time_zone if account else "Europe/Moscow"
@@ -67,6 +80,12 @@ def _statement(account: Account | None, user_id: UUID, from_on: date | None, to_
     if (to_on - from_on).days > _MAX_DAYS:
         raise invalid("range-invalid", "A statement covers at most ten years.")
     return make_statement(user_id, from_on, to_on)
+
+
+def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, the first of them made at once: what cannot be set is still answered as a problem."""
+    ready = list(islice(pieces, _FIRST_PIECES))
+    return chain(ready, pieces)
 
 
 def _pieces(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Sum
 
 from billing_api.billing_service import ledger_chain
-from billing_api.billing_service.database import cursor
+from billing_api.billing_service.database import Query, Statement, together
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.models import Account, AccountBalance, Invoice, LedgerTransaction
+from billing_api.billing_service.standing import Standing, standing_of
 from shared.errors import broken_invariant
 from shared.ids import new_id
 
@@ -24,120 +27,87 @@ def post(transaction: ledger.Transaction | None, account: Account, now: datetime
     """
     if transaction is None:
         return None
-    transaction_id = new_id()
-    chains = _Chains(transaction, transaction_id, account, now)
-    rows = [chains.row(entry) for entry in transaction.entries]
-    with cursor() as database:
-        database.execute(
-            _WRITE_SQL,
-            {
-                "id": str(transaction_id),
-                "account_id": str(account.id),
-                "source_kind": transaction.source_kind.value,
-                "source_id": str(transaction.source_id),
-                "reverses_id": str(transaction.reverses) if transaction.reverses else None,
-                "now": now,
-                **{name: [row[name] for row in rows] for name in rows[0]},
-                **chains.heads(),
-            },
-        )
+    currencies = {one.currency for one in transaction.entries if one.account is ledger.Account.CUSTOMER}
+    standings = [standing_of(account.id, currency) for currency in sorted(currencies)]
+    transaction_id, written = writing(transaction, standings, account.id, now)
+    together(*written)
     return transaction_id
 
 
-# The posting in one round trip: document, legs, and where the personal account stands after them.
-_WRITE_SQL: Final = """
-WITH posted AS (
-    INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, reverses_id, posted_at)
-    VALUES (%(id)s, %(account_id)s, %(source_kind)s, %(source_id)s, %(reverses_id)s, %(now)s)
-), stands AS (
-    INSERT INTO account_balance (id, account_id, currency, balance_minor, entry_count, chain_head)
-    SELECT id, %(account_id)s, currency, balance_minor, entry_count, chain_head FROM unnest(
-        %(balance_id)s::uuid[], %(balance_currency)s::text[], %(balance_minor)s::bigint[],
-        %(entry_count)s::bigint[], %(chain_head)s::text[]
-    ) AS made(id, currency, balance_minor, entry_count, chain_head)
-    ON CONFLICT (account_id, currency) DO UPDATE SET balance_minor = excluded.balance_minor,
-        entry_count = excluded.entry_count, chain_head = excluded.chain_head
-)
-INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency, position,
-    chain_hash, posted_at)
-SELECT id, %(account_id)s, %(id)s, ledger_account, amount_minor, currency, position, chain_hash, %(now)s
-FROM unnest(%(entry_id)s::uuid[], %(ledger_account)s::text[], %(amount_minor)s::bigint[],
-    %(currency)s::text[], %(position)s::bigint[], %(chain_hash)s::text[]
-) AS leg(id, ledger_account, amount_minor, currency, position, chain_hash)
-"""
+def writing(
+    transaction: ledger.Transaction, standings: Sequence[Standing], account_id: UUID, now: datetime
+) -> tuple[UUID, list[Statement]]:
+    """The statements that write a transaction of the held account, and its id; ``standings`` move on.
 
-
-class _Chains:
-    """Where the personal account stands, per currency, while the legs of one posting are added to it."""
-
-    def __init__(
-        self, transaction: ledger.Transaction, transaction_id: UUID, account: Account, now: datetime
-    ) -> None:
-        self._transaction, self._transaction_id = transaction, transaction_id
-        self._account, self._now = account, now
-        self._legs = [(one.account.value, one.currency, one.amount_minor) for one in transaction.entries]
-        self._stands: dict[str, AccountBalance] = {}
-
-    def row(self, entry: ledger.Entry) -> dict[str, Any]:
-        """The entry's columns; a customer entry moves the balance and the chain on."""
-        position, chain_hash, entry_id = 0, None, new_id()
+    ``standings`` has one of every currency in which the transaction moves the personal account. For a command
+    that writes something else in the same round trip; all others call ``post``.
+    """
+    transaction_id = new_id()
+    kind, source, reverses = transaction.source_kind.value, transaction.source_id, transaction.reverses
+    by_currency = {one.currency: one for one in standings}
+    legs = [(one.account.value, one.currency, one.amount_minor) for one in transaction.entries]
+    values: list[Any] = [account_id, transaction_id, kind, source, reverses, now]
+    for entry in transaction.entries:
+        entry_id, position, chain_hash = new_id(), 0, None
         if entry.account is ledger.Account.CUSTOMER:
-            if entry.owner_id != self._account.id:
+            if entry.owner_id != account_id:
                 raise broken_invariant("ledger-owner", "the entry belongs to another personal account")
-            stands = self._standing(entry.currency)
-            stands.balance_minor += entry.amount_minor
-            stands.entry_count += 1
-            position = stands.entry_count
+            stands = by_currency[entry.currency]
+            position = stands.entry_count + 1
             link = ledger_chain.Link(
                 entry_id,
-                self._account.id,
+                account_id,
                 entry.currency,
                 position,
                 entry.amount_minor,
-                self._transaction_id,
-                self._transaction.source_kind.value,
-                self._transaction.source_id,
-                self._transaction.reverses,
-                self._now,
+                transaction_id,
+                kind,
+                source,
+                reverses,
+                now,
             )
-            chain_hash = stands.chain_head = ledger_chain.chain_hash(stands.chain_head, link, self._legs)
-        return {
-            "entry_id": str(entry_id),
-            "ledger_account": entry.account.value,
-            "amount_minor": entry.amount_minor,
-            "currency": entry.currency,
-            "position": position,
-            "chain_hash": chain_hash,
-        }
+            chain_hash = ledger_chain.chain_hash(stands.chain_head, link, legs)
+            stands.balance_minor += entry.amount_minor
+            stands.entry_count, stands.chain_head = position, chain_hash
+        values += (entry_id, entry.account.value, entry.amount_minor, entry.currency, position, chain_hash)
+    balances = [
+        _BALANCE.of(new_id(), account_id, one.currency, one.balance_minor, one.entry_count, one.chain_head)
+        for one in standings
+    ]
+    return transaction_id, [_insert(len(transaction.entries)).of(*values), *balances]
 
-    def _standing(self, currency: str) -> AccountBalance:
-        if currency not in self._stands:
-            with cursor() as database:
-                database.execute(
-                    "SELECT balance_minor, entry_count, chain_head FROM account_balance"
-                    " WHERE account_id = %s AND currency = %s",
-                    (str(self._account.id), currency),
-                )
-                found = database.fetchone() or (0, 0, ledger_chain.GENESIS)
-            self._stands[currency] = AccountBalance(
-                account=self._account,
-                currency=currency,
-                balance_minor=found[0],
-                entry_count=found[1],
-                chain_head=found[2],
-            )
-        return self._stands[currency]
 
-    def heads(self) -> dict[str, list[Any]]:
-        """Columns of the balances after the posting."""
-        rows = list(self._stands.values())
-        return {
-            "balance_id": [str(row.id) for row in rows],
-            "balance_currency": [row.currency for row in rows],
-            "balance_minor": [row.balance_minor for row in rows],
-            "entry_count": [row.entry_count for row in rows],
-            "chain_head": [row.chain_head for row in rows],
-        }
+@cache
+def _insert(legs: int) -> Query:
+    """Writes a transaction and so many entries."""
+    types, rows = ["uuid", "uuid", "text", "uuid", "uuid", "timestamptz"], []
+    for _ in range(legs):
+        cells = ", ".join(f"${len(types) + number}" for number in range(1, 7))
+        types += ["uuid", "text", "bigint", "text", "bigint", "text"]
+        rows.append(f"({cells}, $1, $2, $6)")
+    text = _INSERT_SQL.replace("ROWS", ", ".join(rows))
+    return Query(f"post_{legs}_legs", ", ".join(types), text)
+
+
+_INSERT_SQL: Final = """
+WITH posted AS (
+    INSERT INTO ledger_transaction (account_id, id, source_kind, source_id, reverses_id, posted_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
+)
+INSERT INTO ledger_entry (id, ledger_account, amount_minor, currency, position, chain_hash, account_id,
+    transaction_id, posted_at)
+VALUES ROWS
+"""
+_BALANCE: Final = Query(
+    "keep_standing",
+    "uuid, uuid, text, bigint, bigint, text",
+    """
+INSERT INTO account_balance (id, account_id, currency, balance_minor, entry_count, chain_head)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (account_id, currency) DO UPDATE SET balance_minor = excluded.balance_minor,
+    entry_count = excluded.entry_count, chain_head = excluded.chain_head
+""",
+)
 
 
 def transaction_id(kind: ledger.SourceKind, source_id: UUID) -> UUID | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -75,6 +75,8 @@ class Movement:
 class Statement:
     """``movements`` are read page by page while they are consumed; sums and their count are known before.
 
+    ``again`` reads the same movements from the start.
+
     ``charged_minor`` and ``credited_minor`` >= 0: closing = opening - charged + credited.
     """
 
@@ -88,6 +90,7 @@ class Statement:
     credited_minor: int
     count: int
     movements: Iterator[Movement]
+    again: Callable[[], Iterator[Movement]]
 
     @property
     def closing_minor(self) -> int:
@@ -103,7 +106,9 @@ def make_statement(user_id: UUID, from_on: date, to_on: date) -> Statement:
         raise invalid("range-invalid", "The range must not end before it begins.")
     account = Account.objects.filter(user_id=user_id).first()
     if account is None:
-        return Statement(user_id, "RUB", "Europe/Moscow", from_on, to_on, 0, 0, 0, 0, iter(()))
+        return Statement(
+            user_id, "RUB", "Europe/Moscow", from_on, to_on, 0, 0, 0, 0, iter(()), lambda: iter(())
+        )
     starts_at = start_of_day(from_on, account.time_zone)
     ends_at = start_of_day(to_on + timedelta(days=1), account.time_zone)
     entries = _entries(account)
@@ -115,6 +120,10 @@ def make_statement(user_id: UUID, from_on: date, to_on: date) -> Statement:
         credited=Coalesce(Sum("amount_minor", filter=within & Q(amount_minor__lt=0)), 0),
         count=Count("id", filter=within),
     )
+
+    def read() -> Iterator[Movement]:
+        return _movements(account, starts_at, ends_at, -sums["before"], last)
+
     return Statement(
         user_id,
         account.currency,
@@ -125,7 +134,8 @@ def make_statement(user_id: UUID, from_on: date, to_on: date) -> Statement:
         sums["charged"],
         -sums["credited"],
         sums["count"],
-        _movements(account, starts_at, ends_at, -sums["before"], last),
+        read(),
+        read,
     )
 
 

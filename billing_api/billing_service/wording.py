@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import lru_cache
 from typing import Final, Literal
 
 from shared.money import EXPONENTS
@@ -34,6 +35,7 @@ def number_text(amount_minor: int, currency: str, language: Language) -> str:
     return f"{MINUS}{text}" if amount_minor < 0 else text
 
 
+@lru_cache(maxsize=8192)
 def money_text(amount_minor: int, currency: str, language: Language) -> str:
     """``12 999,00 ₽`` (ru), ``RUB 12,999.00`` (en)."""
     number = number_text(amount_minor, currency, language)

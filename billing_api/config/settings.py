@@ -14,7 +14,7 @@ def database(url: str) -> dict[str, Any]:
     """A ``postgresql://`` address as an entry of DATABASES."""
     parts = urlsplit(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "billing_api.config.postgres",
         "NAME": parts.path.removeprefix("/"),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

@@ -6,6 +6,7 @@ from django.urls import path
 
 from billing_api.api import (
     accounts,
+    credit_notes,
     documents,
     health,
     invoices,
@@ -18,6 +19,9 @@ from billing_api.api import (
 )
 
 urlpatterns = [
+    # What is asked most stands first: patterns are tried in turn.
+    path("internal/v1/invoices/<uuid:invoice_id>", invoices.Invoice.as_view()),
+    path("internal/v1/invoices", invoices.Invoices.as_view()),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.show_metrics),
@@ -28,6 +32,9 @@ urlpatterns = [
     path("v1/me/invoices", me.MyInvoices.as_view()),
     path("v1/me/invoices/<uuid:invoice_id>", me.MyInvoice.as_view()),
     path("v1/me/invoices/<uuid:invoice_id>.pdf", me.MyInvoiceDocument.as_view()),
+    path("v1/me/credit-notes", credit_notes.MyCreditNotes.as_view()),
+    path("v1/me/credit-notes/<uuid:credit_note_id>", credit_notes.MyCreditNote.as_view()),
+    path("v1/me/credit-notes/<uuid:credit_note_id>.pdf", credit_notes.MyCreditNoteDocument.as_view()),
     path("v1/me/charges", me.MyCharges.as_view()),
     path("v1/me/payments", me.MyPayments.as_view()),
     path("v1/me/statement", me.MyStatement.as_view()),
@@ -57,8 +64,6 @@ urlpatterns = [
         "internal/v1/subscriptions/<uuid:subscription_id>/abandon-change",
         subscriptions.AbandonChange.as_view(),
     ),
-    path("internal/v1/invoices", invoices.Invoices.as_view()),
-    path("internal/v1/invoices/<uuid:invoice_id>", invoices.Invoice.as_view()),
     path("internal/v1/payments", payments.Payments.as_view()),
     path("internal/v1/payments/<uuid:payment_id>/cancellations", payments.Cancellations.as_view()),
     path("internal/v1/accounts/<uuid:user_id>", accounts.AccountView.as_view()),

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from billing_api.billing_service import locks, posting
-from billing_api.billing_service.actors import Actor, record, require_reason
-from billing_api.billing_service.database import atomic
+from billing_api.billing_service import posting
+from billing_api.billing_service.actors import Actor, recording, require_reason
+from billing_api.billing_service.database import brief
 from billing_api.billing_service.domain import ledger
+from billing_api.billing_service.standing import held_standing
 from shared.errors import not_found
 from shared.ids import new_id
 from shared.money import Money
@@ -29,25 +30,26 @@ def grant_goodwill(
 ) -> GoodwillGranted:
     """Raises ``account-not-found``, ``amount-not-positive``, ``reason-missing``."""
     reason = require_reason(reason)
-    with atomic():
-        account = locks.lock_account_of_user(user_id)
-        if account is None:
+    with brief() as work:
+        stands = held_standing(work, user_id, amount.currency)
+        if stands is None:
             raise not_found("account")
-        adjustment_id = new_id()
-        transaction = ledger.goodwill_credited(adjustment_id, account.id, amount.currency, amount.amount)
-        before = Money(-posting.balance_minor(account, amount.currency), amount.currency)
+        account_id, adjustment_id = stands.account_id, new_id()
+        transaction = ledger.goodwill_credited(adjustment_id, account_id, amount.currency, amount.amount)
+        before = Money(-stands.balance_minor, amount.currency)
         done = GoodwillGranted(adjustment_id, before, before + amount)
         if preview:
             return done
-        posting.post(transaction, account, now)
-        record(
+        _, written = posting.writing(transaction, [stands], account_id, now)
+        recorded = recording(
             "grant_goodwill",
             actor,
             reason,
-            account=account,
+            account_id=account_id,
             subject=("adjustment", adjustment_id),
             before={"balance": before.as_json()},
             after={"balance": done.balance_after.as_json()},
             now=now,
         )
+        work.write(*written, recorded)
         return done

@@ -55,7 +55,7 @@ def invoice_document(invoice: Invoice, seller: Seller, language: Language, now: 
         "in_words": word("in_words", language, roubles_in_words(invoice.total_minor)) if in_words else None,
         **_payments(invoice, language),
         **_credit_notes(invoice, language),
-        "signatures": _signatures(seller, language),
+        "signatures": parties.signatures(seller, language),
         "note": word("invoice_note", language) + f" {word('made', language)} {day_text(_day(now))}.",
     }
 
@@ -166,8 +166,3 @@ def _credit_notes(invoice: Invoice, language: Language) -> Row:
         "credit_notes": rows,
         "after_credits": after if notes else [],
     }
-
-
-def _signatures(seller: Seller, language: Language) -> list[Row]:
-    people = (("director", seller.director), ("accountant", seller.accountant))
-    return [{"role": word(role, language), "name": name} for role, name in people if name]

@@ -30,3 +30,9 @@ def customer_block(account: Account, language: Language) -> dict[str, Any]:
         "name": name,
         "lines": [known.email, *lines] if known.email != name else lines,
     }
+
+
+def signatures(seller: Seller, language: Language) -> list[dict[str, str]]:
+    """Where the seller's people sign; nobody who is not named in the settings."""
+    people = (("director", seller.director), ("accountant", seller.accountant))
+    return [{"role": word(role, language), "name": name} for role, name in people if name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from billing_api.billing_service.wording import NBSP, Language
@@ -31,16 +32,21 @@ class Seller:
                 self.registration_reason_code and f"КПП{NBSP}{self.registration_reason_code}",
                 self.registration_number and f"ОГРН{NBSP}{self.registration_number}",
             ]
-            return _told([self.address_ru, ", ".join(_told(codes)), self.bank, self.email])
+            return _told([self.address_ru, ", ".join(_told(codes)), _kept(self.bank), self.email])
         codes = [
             f"INN{NBSP}{self.tax_number}",
             self.registration_reason_code and f"KPP{NBSP}{self.registration_reason_code}",
             self.registration_number and f"OGRN{NBSP}{self.registration_number}",
         ]
-        return _told([self.address_en, ", ".join(_told(codes)), self.bank, self.email])
+        return _told([self.address_en, ", ".join(_told(codes)), _kept(self.bank), self.email])
 
     def name(self, language: Language) -> str:
         return self.name_ru if language == "ru" else self.name_en
+
+
+def _kept(text: str) -> str:
+    """Numbers stay on the line of the word they belong to (``БИК 044525000``)."""
+    return re.sub(r" (?=\d)", NBSP, text)
 
 
 def _told(texts: list[str]) -> list[str]:

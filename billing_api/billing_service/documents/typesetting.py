@@ -26,12 +26,14 @@ def _fonts() -> typst.Fonts:
     return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[FONTS])
 
 
-def set_pdf(template: str, data: Mapping[str, Any], made_at: datetime) -> bytes:
-    """A PDF/A-2b. The data never becomes source text, so nothing in it is a command to Typst.
+def set_pdf(template: str, data: Mapping[str, Any], made_at: datetime, *, tagged: bool = True) -> bytes:
+    """A PDF/A-2b, ``tagged`` for readers of screens unless it is a part of another document.
+
+    The data never becomes source text, so nothing in it is a command to Typst.
 
     The same data and moment give the same bytes. Raises ``document-not-set`` (broken invariant).
     """
-    (document,) = _compile(template, data, made_at, "pdf")
+    (document,) = _compile(template, data, made_at, "pdf", tagged=tagged)
     return document
 
 
@@ -48,6 +50,8 @@ def _compile(
     made_at: datetime,
     kind: Literal["pdf", "png"],
     pixels_per_inch: float | None = None,
+    *,
+    tagged: bool = True,
 ) -> list[bytes]:
     with _AT_ONCE:
         compiler = typst.Compiler(
@@ -63,6 +67,7 @@ def _compile(
                 ppi=pixels_per_inch,
                 pdf_standards="a-2b" if kind == "pdf" else [],
                 timestamp=int(made_at.timestamp()),
+                pdf_tags=tagged,
             )
         except typst.TypstError as error:
             raise broken_invariant("document-not-set", f"{template}: {error.message}") from error

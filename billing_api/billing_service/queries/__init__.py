@@ -7,6 +7,7 @@ from billing_api.billing_service.queries.accounts import (
     money_flow,
     token_state,
 )
+from billing_api.billing_service.queries.credit_notes import credit_note_view
 from billing_api.billing_service.queries.documents import (
     change_view,
     find_invoice,
@@ -14,6 +15,7 @@ from billing_api.billing_service.queries.documents import (
     invoices_of,
     quote_view,
 )
+from billing_api.billing_service.queries.invoice_reading import read_invoice
 from billing_api.billing_service.queries.payments import payment_view, payments_of
 from billing_api.billing_service.queries.runs import quiescence, run_view
 from billing_api.billing_service.queries.subscriptions import (
@@ -27,6 +29,7 @@ __all__ = [
     "account_view",
     "change_view",
     "charges",
+    "credit_note_view",
     "find_invoice",
     "find_subscription",
     "invoice_view",
@@ -36,6 +39,7 @@ __all__ = [
     "payments_of",
     "quiescence",
     "quote_view",
+    "read_invoice",
     "run_view",
     "subscription_view",
     "subscriptions_of",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -14,6 +15,9 @@ from billing_api.billing_service.models import Invoice, InvoiceLine, Product
 from billing_api.billing_service.offers import Offer
 from billing_api.billing_service.queries.shapes import moment, money, span
 from shared.errors import not_found
+
+if TYPE_CHECKING:
+    from billing_api.billing_service.queries.invoice_reading import InvoiceRow, LineRow
 
 
 def invoices_of(user_id: UUID, status: str | None = None) -> QuerySet[Invoice]:
@@ -40,11 +44,19 @@ def find_invoice(invoice_id: UUID, user_id: UUID | None = None) -> Invoice:
 
 def invoice_view(row: Invoice) -> dict[str, Any]:
     """InvoiceView of the contracts, with the invoice's own steps."""
+    lines: list[InvoiceLine] = sorted(row.lines.all(), key=lambda one: one.position)
+    return invoice_body(row, str(row.account.user_id), lines)
+
+
+def invoice_body(
+    row: Invoice | InvoiceRow, user_id: str, lines: Iterable[InvoiceLine | LineRow]
+) -> dict[str, Any]:
+    """InvoiceView from a row, however it was read; lines in their order."""
     currency = row.currency
     return {
         "id": str(row.id),
         "number": row.number,
-        "user_id": str(row.account.user_id),
+        "user_id": user_id,
         "subscription_id": str(row.subscription_id) if row.subscription_id else None,
         "kind": row.kind,
         "status": row.status,
@@ -55,9 +67,7 @@ def invoice_view(row: Invoice) -> dict[str, Any]:
         "paid": money(row.paid_minor, currency),
         "credited": money(row.credited_minor, currency),
         "amount_due": money(row.amount_due_minor, currency),
-        "lines": [
-            line_view(line, currency) for line in sorted(row.lines.all(), key=lambda one: one.position)
-        ],
+        "lines": [line_view(line, currency) for line in lines],
         "steps": row.steps,
         "explanation": explanation(row.steps, currency),
         "reason": row.reason or None,
@@ -67,7 +77,7 @@ def invoice_view(row: Invoice) -> dict[str, Any]:
     }
 
 
-def line_view(line: InvoiceLine, currency: str) -> dict[str, Any]:
+def line_view(line: InvoiceLine | LineRow, currency: str) -> dict[str, Any]:
     return {
         "id": str(line.id),
         "kind": line.kind,

@@ -78,3 +78,27 @@ def payment(of: Any, paid: Any, **changes: Any) -> Any:
         "updated_at": NOW,
     }
     return Payment.objects.create(**(values | changes))
+
+
+def credit_note(of: Any, corrected: Any, number: int = 1) -> Any:
+    """100.00 taken back of the invoice's only line."""
+    from billing_api.billing_service.models import CreditNote, CreditNoteLine
+
+    made = CreditNote.objects.create(
+        account=of,
+        invoice=corrected,
+        number=f"CN-2026-{number:06}",
+        total_minor=10000,
+        vat_minor=1803,
+        reason="asked",
+        issued_at=NOW,
+    )
+    CreditNoteLine.objects.create(
+        account=of,
+        credit_note=made,
+        invoice_line=corrected.lines.get(),
+        amount_minor=10000,
+        vat_minor=1803,
+        vat_rate_bp=2200,
+    )
+    return made

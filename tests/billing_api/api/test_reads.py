@@ -242,7 +242,31 @@ def test_documents_as_pdf(callers: Callers) -> None:
     assert invoice.content.startswith(b"%PDF-")
     statement = callers.me("/v1/me/statement?format=pdf")
     assert statement.status_code == 200
-    assert statement.content.startswith(b"%PDF-")
+    document = b"".join(statement.streaming_content)
+    assert document.startswith(b"%PDF-")
+    assert document.endswith(b"%%EOF\n")
     other = rows.invoice(rows.account(new_id()), 2)
     problem(callers.me(f"/v1/me/invoices/{other.id}.pdf"), 404, "invoice-not-found")
     problem(callers.me(f"/v1/me/invoices/{made.id}.pdf?locale=fr"), 422, "invalid-request")
+
+
+def test_credit_notes(callers: Callers, billing: Any) -> None:
+    of = rows.account(callers.user_id)
+    made = rows.invoice(of)
+    note = rows.credit_note(of, made)
+    page = callers.me("/v1/me/credit-notes").json()
+    assert [one["number"] for one in page["items"]] == ["CN-2026-000001"]
+    shown = callers.me(f"/v1/me/credit-notes/{note.id}").json()
+    assert shown == page["items"][0]
+    assert (shown["invoice_id"], shown["total"]["amount"], shown["vat"]["amount"]) == (
+        str(made.id),
+        10000,
+        1803,
+    )
+    assert shown["lines"][0]["description"] == {"ru": "Базовая", "en": "Basic"}
+    document = callers.me(f"/v1/me/credit-notes/{note.id}.pdf?locale=en")
+    assert document.headers["Content-Disposition"] == 'inline; filename="credit-note-CN-2026-000001.pdf"'
+    assert document.content.startswith(b"%PDF-")
+    strange = rows.credit_note(another := rows.account(new_id()), rows.invoice(another, 2), 2)
+    for path in (f"/v1/me/credit-notes/{strange.id}", f"/v1/me/credit-notes/{strange.id}.pdf"):
+        problem(callers.me(path), 404, "credit-note-not-found")

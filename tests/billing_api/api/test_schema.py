@@ -1,0 +1,109 @@
+"""BillingAPI against its own OpenAPI: generated requests, good and bad, and rows that are really there."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from shared.ids import new_id
+from tests.billing_api.api import rows
+from tests.billing_api.api.conftest import SERVICE_TOKEN, Callers
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
+
+
+@pytest.fixture
+def schema(callers: Callers, billing: Any) -> Any:
+    from django.core.wsgi import get_wsgi_application
+
+    return schemathesis.openapi.from_wsgi("/openapi.json", get_wsgi_application())
+
+
+def headers(callers: Callers, path: str) -> dict[str, str]:
+    token = callers.token() if path.startswith("/v1/me/") else SERVICE_TOKEN
+    return {"Authorization": f"Bearer {token}", "Idempotency-Key": str(new_id())}
+
+
+def attack(schema: Any, callers: Callers, rounds: int) -> tuple[list[str], Counter[tuple[str, int]]]:
+    """Sends ``rounds`` generated requests per operation and mode; gives what was not as documented."""
+    failures: list[str] = []
+    answered: Counter[tuple[str, int]] = Counter()
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+
+            @hypothesis_settings(
+                max_examples=rounds,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                database=None,
+                derandomize=True,
+                phases=[Phase.explicit, Phase.generate],
+            )
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def send(case: Any) -> None:
+                given_headers = headers(callers, case.operation.path)
+                answer = case.call_and_validate(checks=CHECKS, headers=given_headers)
+                answered[case.operation.label, answer.status_code] += 1
+
+            try:
+                send()
+            except Unsatisfiable:
+                continue  # nothing can be wrong with this operation's parameters
+            except (AssertionError, BaseExceptionGroup) as error:
+                failures.append(f"{operation.label}: {error!r} {getattr(error, 'exceptions', '')}"[:1500])
+    asked = {label for label, _ in answered} | {one.partition(":")[0] for one in failures}
+    assert asked == {found.ok().label for found in schema.get_all_operations()}
+    return failures, answered
+
+
+def test_answers_as_documented(schema: Any, callers: Callers) -> None:
+    failures, answered = attack(schema, callers, 4)
+    assert failures == []
+    assert {200, 201, 404, 422} <= {status for _, status in answered}, answered
+
+
+@pytest.mark.long
+def test_answers_as_documented_at_length(schema: Any, callers: Callers) -> None:
+    assert attack(schema, callers, 100 * ROUNDS)[0] == []
+
+
+def test_rows_look_as_documented(schema: Any, callers: Callers) -> None:
+    """Every read whose answer is a row, of rows that are there."""
+    of = rows.account(callers.user_id, 5000)
+    invoice = rows.invoice(of)
+    rows.payment(of, invoice)
+    note = rows.credit_note(of, invoice)
+    ids = {"invoice_id": invoice.id, "credit_note_id": note.id, "user_id": callers.user_id}
+    shown = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        wanted = {parameter.name for parameter in operation.path_parameters}
+        if operation.method != "get" or not wanted <= set(ids):
+            continue
+        case = operation.Case(path_parameters={name: str(UUID(str(ids[name]))) for name in wanted})
+        answer = case.call_and_validate(checks=CHECKS, headers=headers(callers, operation.path))
+        assert answer.status_code == 200, operation.label
+        shown += 1
+    assert shown >= 14

@@ -52,12 +52,19 @@ def invoice_document(invoice: Invoice, seller: Seller, language: Language, now: 
         ],
         "lines": [_line(line, invoice.currency, language) for line in lines],
         "sums": _sums(invoice, lines, language),
-        "in_words": word("in_words", language, roubles_in_words(invoice.total_minor)) if in_words else None,
+        "in_words": _in_words(invoice, lines) if in_words else None,
         **_payments(invoice, language),
         **_credit_notes(invoice, language),
         "signatures": parties.signatures(seller, language),
         "note": word("invoice_note", language) + f" {word('made', language)} {day_text(_day(now))}.",
     }
+
+
+def _in_words(invoice: Invoice, lines: list[InvoiceLine]) -> str:
+    """What accountants write under the sums: how many items, for how much, and that in words."""
+    amount = money_text(invoice.total_minor, invoice.currency, "ru")
+    counted = word("items_counted", "ru", str(len(lines)), amount)
+    return f"{counted} {word('in_words', 'ru', roubles_in_words(invoice.total_minor))}"
 
 
 def _day(at: datetime) -> date:

@@ -42,6 +42,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "written_off": ("Списано", "Written off"),
     "amount_due": ("К оплате", "Amount due"),
     "to_balance": ("Зачислено на лицевой счёт", "Added to the account balance"),
+    "items_counted": ("Всего наименований {}, на сумму {}.", ""),
     "in_words": ("Итого по счёту: {}.", ""),
     "payments": ("Оплаты", "Payments"),
     "date": ("Дата", "Date"),

@@ -19,6 +19,7 @@ from tests.e2e.stack import Stack
 OK, OK_OTHER, OK_ONCE = "4000000000003055", "5205000000003055", "4111111111111111"
 POOR, THREEDS = "4000056655665556", "4242424242424242"
 CONSENT = {"text_version": "2026-01", "accepted": True}
+MOST_REPEATS = 10
 _CONFIG = re.compile(r'<script type="application/json" id="config">(.*?)</script>', re.DOTALL)
 
 
@@ -52,10 +53,16 @@ class Shopper:
         self.token = answer.json()["access_token"]
 
     async def ask(self, method: str, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
+        """The answer; a 503 is followed as it asks to be: the same request again, with the same key."""
         headers = {"Authorization": f"Bearer {self.token}", "Accept-Language": "en"}
         if method == "POST":
             headers["Idempotency-Key"] = key or str(uuid4())
-        return await self.http.request(method, f"{self.base}{path}", json=body, headers=headers)
+        for _ in range(MOST_REPEATS):
+            answer = await self.http.request(method, f"{self.base}{path}", json=body, headers=headers)
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+        return answer
 
     async def get(self, path: str) -> Any:
         answer = await self.ask("GET", path)

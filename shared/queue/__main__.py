@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,11 +50,12 @@ async def tail(stream: str, start: str, count: int | None) -> None:
     """Prints events of a stream, one JSON object a line."""
     async with broker.connected(_amqp_url(), "tail") as connection:
         seen = 0
-        async for message in broker.read_stream(connection, stream, _offset(start)):
-            print(message.body.decode(), flush=True)
-            seen += 1
-            if seen == count:
-                return
+        async with aclosing(broker.read_stream(connection, stream, _offset(start))) as messages:
+            async for message in messages:
+                print(message.body.decode(), flush=True)
+                seen += 1
+                if seen == count:
+                    return
 
 
 def _moment(text: str) -> datetime:
@@ -64,8 +65,11 @@ def _moment(text: str) -> datetime:
 
 async def replay_stream(stream: str, since: datetime) -> None:
     """Prints what a stream holds since a moment, one JSON object a line, and ends."""
-    async with broker.connected(_amqp_url(), "replay") as connection:
-        async for message in replay.stream_since(connection, stream, since):
+    async with (
+        broker.connected(_amqp_url(), "replay") as connection,
+        aclosing(replay.stream_since(connection, stream, since)) as messages,
+    ):
+        async for message in messages:
             print(message.body.decode(), flush=True)
 
 
@@ -133,7 +137,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command; what the broker refuses or that it is away is told in one line."""
     given = _parser().parse_args(arguments)
+    try:
+        _run(given)
+    except broker.BROKER_ERRORS as error:
+        raise SystemExit(f"the broker says: {type(error).__name__}: {error}") from None
+
+
+def _run(given: argparse.Namespace) -> None:
     with suppress(KeyboardInterrupt):
         if given.command == "declare":
             asyncio.run(declare())

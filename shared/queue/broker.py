@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, Final
@@ -225,7 +225,7 @@ async def messages(
 
 async def read_stream(
     connection: AbstractConnection, stream: str, offset: str | int | datetime
-) -> AsyncIterator[AbstractIncomingMessage]:
+) -> AsyncGenerator[AbstractIncomingMessage]:
     """Messages of a stream from ``first``, ``last``, ``next``, a number or a moment on, without end."""
     channel = await connection.channel()
     await channel.set_qos(prefetch_count=100)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,18 +33,18 @@ def _offset_of(message: AbstractIncomingMessage) -> int:
 async def _newest_offset(connection: AbstractConnection, stream: str) -> int | None:
     """The offset of the last message of a stream; None when it is empty."""
     newest: int | None = None
-    messages = broker.read_stream(connection, stream, "last")  # the last chunk, from its first message on
-    try:
-        while True:
-            async with asyncio.timeout(_QUIET_SECONDS):
-                newest = _offset_of(await anext(messages))
-    except TimeoutError:
-        return newest
+    # the last chunk, from its first message on
+    async with aclosing(broker.read_stream(connection, stream, "last")) as messages:
+        with suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    newest = _offset_of(await anext(messages))
+    return newest
 
 
 async def stream_since(
     connection: AbstractConnection, stream: str, since: datetime
-) -> AsyncIterator[AbstractIncomingMessage]:
+) -> AsyncGenerator[AbstractIncomingMessage]:
     """Messages from a moment (of the broker's clock) until now; may begin some seconds before it.
 
     A stream finds a moment by chunks: the first ones of a chunk can be older.
@@ -51,17 +52,17 @@ async def stream_since(
     end = await _newest_offset(connection, stream)
     if end is None:
         return
-    messages = broker.read_stream(connection, stream, since)
-    while True:
-        try:
-            async with asyncio.timeout(_QUIET_SECONDS * 5):
-                message = await anext(messages)
-        except TimeoutError:
-            return  # nothing is that young
-        if _offset_of(message) <= end:
-            yield message
-        if _offset_of(message) >= end:
-            return
+    async with aclosing(broker.read_stream(connection, stream, since)) as messages:
+        while True:
+            try:
+                async with asyncio.timeout(_QUIET_SECONDS * 5):
+                    message = await anext(messages)
+            except TimeoutError:
+                return  # nothing is that young
+            if _offset_of(message) <= end:
+                yield message
+            if _offset_of(message) >= end:
+                return
 
 
 async def journal_since(database_url: str, exchange: str, since: datetime) -> int:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aio_pika
@@ -15,6 +20,7 @@ from deploy.rabbitmq.users import PERMISSIONS, ManagementApi, make_users
 from shared.queue import broker, topology
 from tests.servers import Broker, rabbit_server
 
+ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a-password"
 EXCHANGES = [exchange.name for exchange in topology.EXCHANGES]
 STREAMS = [stream.name for stream in topology.STREAMS]
@@ -160,3 +166,40 @@ async def test_the_data_bus_reader_has_exactly_its_rights(amqp: Broker) -> None:
         bind("data-bus.payments", "invoices"),
     )
     await allowed(amqp, "data-bus-reader", delete("ext.crm.payments"))
+
+
+async def test_the_commands_for_other_systems_as_the_data_bus_reader(amqp: Broker) -> None:
+    """What docs/events.md tells to type: the events and nothing else; a refusal is one line."""
+    async with broker.connected(amqp.amqp_url, "test") as connection:
+        publisher = await broker.Publisher.open(connection)
+        for number in range(3):
+            body = json.dumps({"id": number}).encode()
+            await publisher.publish("invoices", "invoice.issued", body, message_id=str(number))
+    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    tail = ("tail", "data-bus.invoices", "--from", "first", "--count", "2")
+    replay = ("replay", "--stream", "data-bus.invoices", "--since", since)
+    for command, expected in ((tail, [0, 1]), (replay, [0, 1, 2])):
+        code, output, errors = await typed(amqp, command)
+        assert (code, errors) == (0, "")
+        assert [json.loads(line)["id"] for line in output.splitlines()] == expected
+    code, output, errors = await typed(amqp, ("dead-letters", "list"))
+    assert (code, output) == (1, "")
+    assert errors.startswith("the broker says: ")
+    assert errors.count("\n") == 1
+    assert "ACCESS_REFUSED" in errors
+
+
+async def typed(amqp: Broker, command: tuple[str, ...]) -> tuple[int | None, str, str]:
+    """(exit code, stdout, stderr) of ``python -m shared.queue`` as the reader."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "shared.queue",
+        *command,
+        env={"PATH": os.environ["PATH"], "AMQP_URL": url(amqp, "data-bus-reader")},
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, output.decode(), errors.decode()

@@ -226,14 +226,25 @@ async def messages(
 async def read_stream(
     connection: AbstractConnection, stream: str, offset: str | int | datetime
 ) -> AsyncGenerator[AbstractIncomingMessage]:
-    """Messages of a stream from ``first``, ``last``, ``next``, a number or a moment on, without end."""
+    """Messages of a stream from ``first``, ``last``, ``next``, a number or a moment on, without end.
+
+    Close it (``aclosing``) before the connection. Raises ConnectionError when the broker ends it. aio-pika's
+    own iterator is not for streams: it hands back what it has not given out, which they do not support.
+    """
     channel = await connection.channel()
     await channel.set_qos(prefetch_count=100)
     source = await channel.get_queue(stream, ensure=False)
-    async with source.iterator(arguments={"x-stream-offset": offset}) as iterator:
-        async for message in iterator:
+    arrived: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+    channel.close_callbacks.add(lambda *_: arrived.put_nowait(None))
+    try:
+        await source.consume(arrived.put, arguments={"x-stream-offset": offset})
+        while (message := await arrived.get()) is not None:
             yield message
             await message.ack()
+        raise ConnectionError(f"the broker ended {stream}")
+    finally:
+        with suppress(*BROKER_ERRORS):
+            await channel.close()
 
 
 async def take(

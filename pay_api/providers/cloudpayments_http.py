@@ -23,6 +23,9 @@ from shared import failpoints, logs
 
 TRIES: Final = 3  # only of what was certainly not executed
 _PAUSE_SECONDS: Final = 0.2
+# Servers close a quiet connection after some seconds (5 and more); a charge sent into one that is just being
+# closed has no verdict. So ours are given up first.
+_KEEP_ALIVE_SECONDS: Final = 2.0
 MAX_ANSWER_BYTES: Final = 2**20  # a page of the register has 100 operations of some 2 KB each
 _PIECE_BYTES: Final = 2**16
 
@@ -71,7 +74,9 @@ class Transport:
         self._turns = asyncio.Semaphore(concurrent_calls)
         # httpx without its client: there are no cookies, redirects or addresses to merge here, and every
         # payment waits for this call.
-        self._http = httpx.AsyncHTTPTransport(trust_env=False)
+        self._http = httpx.AsyncHTTPTransport(
+            trust_env=False, limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE_SECONDS)
+        )
         self._base_url = base_url.rstrip("/")
         credential = base64.b64encode(f"{public_id}:{secret}".encode()).decode()
         self._headers = {

@@ -54,6 +54,11 @@ class Journal:
         with self._path.open("r+b") as raw:
             raw.truncate(content.rfind(b"\n") + 1)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is written at all: else no record need be made for it."""
+        return self._file is not None
+
     def write(self, kind: str, record: dict[str, Any]) -> None:
         if self._file is not None:
             line = json.dumps({"kind": kind, "record": record}, ensure_ascii=False, separators=(",", ":"))
@@ -102,7 +107,8 @@ class Store:
 
     def save(self, transaction: Transaction) -> None:
         self._keep(transaction)
-        self._journal.write("transaction", transaction.as_record())
+        if self._journal.keeps:
+            self._journal.write("transaction", transaction.as_record())
 
     def transaction(self, transaction_id: int) -> Transaction | None:
         return self._transactions.get(transaction_id)

@@ -152,18 +152,16 @@ async def drain_per_second(world: World) -> float:
     columns += ["event_id", "aggregate_id", "envelope", "created_at"]
     await database.copy_records_to_table("outbox", records=rows, columns=columns)
     with bus_world.relaying(world):
-        first = await _published_after(database, 0)
-        await _published_after(database, BACKLOG - 1)
-        seconds = time.perf_counter() - first
+        began = await _when(database, "EXISTS (SELECT FROM outbox WHERE published_at IS NOT NULL)", 0.005)
+        ended = await _when(database, "NOT EXISTS (SELECT FROM outbox WHERE published_at IS NULL)", 0.1)
     await database.close()
-    return BACKLOG / seconds
+    return BACKLOG / (ended - began)
 
 
-async def _published_after(database: asyncpg.Connection, count: int) -> float:
-    """When more than ``count`` rows are published."""
-    sql = "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL"
-    while await database.fetchval(sql) <= count:  # noqa: ASYNC110 - the database does not call back
-        await asyncio.sleep(0.05 if count else 0.005)
+async def _when(database: asyncpg.Connection, condition: str, every_seconds: float) -> float:
+    """The moment the condition has come true; asked seldom, for the answer costs the database, too."""
+    while not await database.fetchval(f"SELECT {condition}"):  # noqa: ASYNC110 - the database does not call back
+        await asyncio.sleep(every_seconds)
     return time.perf_counter()
 
 

@@ -30,8 +30,8 @@ from shared.ids import new_id
 from tests import servers
 
 BOUND = 0.5
-ROUNDS = 3
-SECONDS = 6.0
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "6"))
 CONNECTIONS = 8
 TOKEN = "bench-token"
 MIGRATE = ["alembic", "-c", "pay_api/alembic.ini", "upgrade", "head"]

@@ -19,6 +19,7 @@ ACTIONS: Final[dict[str, str]] = {
     "end_discount": "End a personal discount",
     "create_promo_codes": "Create promo codes",
     "extend_subscription": "Extend a subscription",
+    "release_subscription": "Bill a subscription again that was set aside",
     "block_user": "Block and unblock users",
     "end_sessions": "End a user's sessions",
     "publish_catalogue": "Publish the catalogue",

@@ -104,6 +104,14 @@ class Product(Localized):
         PUBLISHED = "published", _("published")
         RETIRED = "retired", _("retired")
 
+    class WithoutMethod(models.TextChoices):
+        CANCEL = "cancel", _("ends")
+        INVOICE = "invoice", _("leaves an invoice to pay")
+
+    class When(models.TextChoices):
+        NOW = "now", _("at once")
+        AT_PERIOD_END = "at_period_end", _("at the period's end")
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     slug = models.SlugField(_("slug"), max_length=128, unique=True)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
@@ -121,7 +129,35 @@ class Product(Localized):
         _("grace, days"), default=3, help_text=_("Access goes on for so long after an unpaid period's end.")
     )
     trial_needs_method = models.BooleanField(_("a trial needs a saved card"), default=True)
+    trial_without_method = models.CharField(
+        _("a trial that nobody can be charged for"),
+        max_length=16,
+        choices=WithoutMethod.choices,
+        default=WithoutMethod.CANCEL,
+        db_default=WithoutMethod.CANCEL,
+    )
     refund_window_days = models.PositiveSmallIntegerField(_("refund window, days"), default=14)
+    change_dearer = models.CharField(
+        _("change to this from a cheaper product"),
+        max_length=16,
+        choices=When.choices,
+        default=When.NOW,
+        db_default=When.NOW,
+    )
+    change_cheaper = models.CharField(
+        _("change to this from a dearer product"),
+        max_length=16,
+        choices=When.choices,
+        default=When.AT_PERIOD_END,
+        db_default=When.AT_PERIOD_END,
+    )
+    dunning_policy = models.JSONField(
+        _("dunning"),
+        default=dict,
+        db_default=models.Value({}, output_field=models.JSONField()),
+        blank=True,
+        help_text=_("Empty: retries on days 1, 3, 5, 7 and 14, cancelled on day 21."),
+    )
     rank = models.IntegerField(_("rank"), default=0, help_text=_("Order in lists and of upgrades."))
     status = models.CharField(
         _("status"), max_length=16, choices=Status.choices, default=Status.DRAFT, editable=False
@@ -159,13 +195,25 @@ class Price(models.Model):
         _("interval"), max_length=16, choices=Unit.choices, null=True, blank=True
     )
     interval_count = models.PositiveSmallIntegerField(_("intervals"), default=1)
+    term_periods = models.PositiveSmallIntegerField(
+        _("fixed term, periods"),
+        null=True,
+        blank=True,
+        help_text=_("The subscription ends after so many; empty: it renews until it is cancelled."),
+    )
     trial_days = models.PositiveSmallIntegerField(_("trial, days"), default=0)
     access_days = models.PositiveIntegerField(
         _("access, days"), null=True, blank=True, help_text=_("Of a rental; empty: for ever.")
     )
     is_default = models.BooleanField(_("default"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
-    valid_from_at = models.DateTimeField(_("valid from"), null=True, blank=True)
+    next_amount_minor = models.BigIntegerField(_("next amount"), null=True, blank=True)
+    valid_from_at = models.DateTimeField(
+        _("next amount from"),
+        null=True,
+        blank=True,
+        help_text=_("From then new customers pay it, and running subscriptions after a notice."),
+    )
 
     history = _history()
 
@@ -183,6 +231,16 @@ class Price(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["product"], condition=models.Q(is_default=True), name="catalog_price_one_default"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(next_amount_minor__isnull=True)
+                | models.Q(next_amount_minor__gte=0, valid_from_at__isnull=False),
+                name="catalog_price_next_has_date",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(term_periods__isnull=True)
+                | models.Q(term_periods__gte=1, interval_unit__isnull=False),
+                name="catalog_price_term_of_periods",
             ),
         ]
 

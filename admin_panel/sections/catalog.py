@@ -21,6 +21,8 @@ from admin_panel.catalog.models import Collection, Price, Product
 from admin_panel.sections.base import StaffActions, badge
 from admin_panel.sections.formats import moment_text, money_text
 from admin_panel.settings import clock
+from billing_api.billing_service.dunning_plan import policy_of
+from shared.errors import AppError
 from shared.money import minor_to_decimal_text
 
 
@@ -72,21 +74,35 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
     """A price with its amount in roubles as text."""
 
     amount = MoneyField(label=_("amount"))
+    next_amount = MoneyField(label=_("next amount"), required=False)
 
     class Meta:
         model = Price
         fields = (
-            "amount", "currency", "interval_unit", "interval_count", "trial_days", "access_days",
-            "is_default", "is_active",
+            "amount", "currency", "interval_unit", "interval_count", "term_periods", "trial_days",
+            "access_days", "next_amount", "valid_from_at", "is_default", "is_active",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if self.instance.amount_minor is not None:
             self.initial["amount"] = minor_to_decimal_text(self.instance.amount_minor, self.instance.currency)
+        if self.instance.next_amount_minor is not None:
+            self.initial["next_amount"] = minor_to_decimal_text(
+                self.instance.next_amount_minor, self.instance.currency
+            )
+
+    def clean(self) -> Any:
+        cleaned = super().clean() or {}
+        if cleaned.get("next_amount") is not None and cleaned.get("valid_from_at") is None:
+            self.add_error("valid_from_at", _("Say from when the next amount holds."))
+        if cleaned.get("term_periods") is not None and not cleaned.get("interval_unit"):
+            self.add_error("term_periods", _("Only a subscription has a fixed term."))
+        return cleaned
 
     def save(self, commit: bool = True) -> Any:
         self.instance.amount_minor = self.cleaned_data["amount"]
+        self.instance.next_amount_minor = self.cleaned_data["next_amount"]
         return super().save(commit)
 
 
@@ -131,6 +147,14 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
             raise ValidationError(_("Unknown: %(names)s") % {"names": ", ".join(unknown)})
         return grants
 
+    def clean_dunning_policy(self) -> dict[str, Any]:
+        policy = self.cleaned_data["dunning_policy"] or {}
+        try:
+            policy_of(policy)
+        except AppError as refusal:
+            raise ValidationError(str(refusal)) from refusal
+        return policy
+
     def clean(self) -> Any:
         cleaned = super().clean()
         seen = self.cleaned_data.get("seen_at")
@@ -148,7 +172,19 @@ class ProductAdmin(CatalogAdmin):
     fieldsets = (
         (None, {"fields": ("slug", ("title_ru", "title_en"), "kind", "group", "grants", "seen_at")}),
         (_("Texts"), {"fields": ("description_ru", "description_en")}),
-        (_("Rules"), {"fields": ("grace_days", "trial_needs_method", "refund_window_days", "rank")}),
+        (
+            _("Rules"),
+            {
+                "fields": (
+                    "grace_days",
+                    ("trial_needs_method", "trial_without_method"),
+                    "refund_window_days",
+                    ("change_dearer", "change_cheaper"),
+                    "dunning_policy",
+                    "rank",
+                )
+            },
+        ),
     )
     staff_actions = (PublishProduct, RetireProduct)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from babel.numbers import format_decimal, format_percent, get_currency_symbol
 from django.urls import reverse
 from django.utils import formats, timezone
 from django.utils.html import format_html
@@ -15,27 +13,22 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
 from admin_panel.sections.words import word
-from shared.money import minor_to_decimal_text
+from billing_api.billing_service import wording
 
 
-def language() -> str:
+def language() -> wording.Language:
     """``ru`` or ``en``."""
     return "ru" if (get_language() or "ru").startswith("ru") else "en"
 
 
 def money_text(amount_minor: int | None, currency: str = "RUB") -> str:
-    """``499,00 ₽`` in Russian, ``499.00 ₽`` in English, from minor units."""
-    if amount_minor is None:
-        return "—"
-    # The figure is exact: babel formats a Decimal made of the decimal text.
-    amount = Decimal(minor_to_decimal_text(amount_minor, currency))
-    figure = format_decimal(amount, format="#,##0.00", locale=language())
-    return f"{figure}\u00a0{get_currency_symbol(currency, locale='ru')}".replace("-", "−")
+    """Minor units as billing's own explanations and documents write them, in the reader's language."""
+    return "—" if amount_minor is None else wording.money_text(amount_minor, currency, language())
 
 
 def rate_text(rate_bp: int | None) -> str:
-    """Basis points as percent."""
-    return str(format_percent(Decimal(rate_bp or 0) / 10_000, format="#,##0.##%", locale=language()))
+    """Basis points as percent, as explanations and documents write them."""
+    return wording.rate_text(rate_bp or 0, language())
 
 
 def moment_text(moment: datetime | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from admin_panel.actions.subscription import ExtendSubscription
+from admin_panel.actions.subscription import BillAgain, ExtendSubscription
 from admin_panel.sections import documents
 from admin_panel.sections.base import (
     ReadOnlyAdmin,
@@ -22,6 +22,7 @@ from admin_panel.sections.filters import word_filter
 from admin_panel.sections.formats import localized, moment_text, period_text
 from admin_panel.sections.invoices import by_person, holder_column
 from admin_panel.sections.words import word
+from billing_api.billing_service.commands.release_subscription import FAILURES_UNTIL_SET_ASIDE
 from billing_api.billing_service.models import Invoice
 
 
@@ -57,8 +58,9 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     fieldsets = (
         (None, {"fields": ("product_title", "holder", "kind_word", "status_word", "unit", "code", "ending")}),
         (_("Dates"), {"fields": ("period", "access", "trial_end", "next_invoice", "created", "ended")}),
+        (_("Billing run"), {"fields": ("term", "set_aside")}),
     )
-    staff_actions = (ExtendSubscription,)
+    staff_actions = (ExtendSubscription, BillAgain)
     search_help_text = _("Id, user id, e-mail")
 
     product_title = text_column(_("Product"), lambda row: localized(row.product.title))
@@ -74,6 +76,14 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     access = text_column(_("Access until"), access_text)
     trial_end = moment_column("trial_ends_at", _("Trial ends"))
     next_invoice = moment_column("next_invoice_at", _("Next invoice"))
+    term = text_column(
+        _("Fixed term"),
+        lambda row: f"{row.periods_billed} / {row.term_periods}" if row.term_periods else "—",
+    )
+    set_aside = text_column(
+        _("Set aside"),
+        lambda row: str(_("yes") if row.billing_failures >= FAILURES_UNTIL_SET_ASIDE else _("no")),
+    )
     created = moment_column("created_at", _("Created"))
     ended = moment_column("ended_at", _("Ended"))
 

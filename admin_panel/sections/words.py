@@ -113,6 +113,7 @@ WORDS: Final[dict[str, Any]] = {
     "end_discount": _("ended a discount"),
     "create_promo_codes": _("created promo codes"),
     "extend_subscription": _("extended a subscription"),
+    "release_subscription": _("had a subscription billed again"),
 }
 
 # value -> the label style of django-unfold

@@ -19,6 +19,7 @@ _MONEY: Final = {
     "confirm_transfer",
     "confirm_refund",
     "extend_subscription",
+    "release_subscription",
 }
 _SUPPORT: Final = {"grant_goodwill", "extend_subscription", "block_user", "end_sessions"}
 _MARKETING: Final = {"assign_discount", "end_discount", "create_promo_codes", "publish_catalogue"}

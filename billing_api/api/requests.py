@@ -62,9 +62,13 @@ class QuoteInput(serializers.Serializer[Any]):
 
 
 class StartInput(QuoteInput):
-    """A purchase; ``expected_amount`` guards against a price that changed meanwhile."""
+    """A purchase; ``expected_amount`` guards against a price that changed meanwhile.
+
+    ``payment_method_id``: the saved card the user agreed to be charged with; a trial may need one.
+    """
 
     expected_amount = MoneyInput(required=False, allow_null=True, default=None)
+    payment_method_id = serializers.UUIDField(required=False, allow_null=True, default=None)
 
 
 class CancelInput(serializers.Serializer[Any]):

@@ -96,6 +96,7 @@ class Subscriptions(InternalView):
                 price_id=given["price_id"],
                 promo_code=given["promo_code"],
                 expected_amount=as_money(given["expected_amount"]),
+                payment_method_id=given["payment_method_id"],
                 now=wiring.clock().now(),
             )
             invoice = rows.invoice(started.invoice_id) if started.invoice_id else None

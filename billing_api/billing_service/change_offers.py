@@ -23,7 +23,8 @@ from shared.period import Interval, IntervalUnit, Period, day_in_zone, period_at
 class ChangeOffer:
     """``quote`` is None when nothing is invoiced now: in a trial, and at the period's end.
 
-    ``current`` is the product changed from. Dates are of the subscription's zone, ``lapses_at`` is UTC.
+    ``current`` is the product changed from. Nothing renews when the new fixed term is one period. Dates are
+    of the subscription's zone, ``lapses_at`` is UTC.
     """
 
     current: Product
@@ -37,8 +38,8 @@ class ChangeOffer:
     quote: Quote | None
     period: Period | None
     lapses_at: datetime | None
-    renews_at: datetime
-    next_total: Money
+    renews_at: datetime | None
+    next_total: Money | None
 
     @property
     def credit_description(self) -> dict[str, str]:
@@ -131,6 +132,8 @@ def _at_once(
     following = period_at(day, new.interval, 1) if plan.moves_anchor else rules.next_period(value)
     renews_at = start_of_day(following.start, subscription.time_zone)
     next_total = price_next(sale, quote, now, renews_at, (line_of(found, following),))
+    # The period that runs is the first of the new term.
+    is_last = found.term_periods == 1
     return ChangeOffer(
         current=subscription.product,
         product=product,
@@ -143,8 +146,8 @@ def _at_once(
         quote=quote,
         period=plan.period,
         lapses_at=lapses_at,
-        renews_at=renews_at,
-        next_total=Money(next_total, found.currency),
+        renews_at=None if is_last else renews_at,
+        next_total=None if is_last else Money(next_total, found.currency),
     )
 
 
@@ -164,10 +167,18 @@ def _without_invoice(
     now: datetime,
 ) -> ChangeOffer:
     at_end = timing is ChangeTiming.AT_PERIOD_END
+    grace, term = product.grace_days, found.term_periods
+    if at_end and value.term_is_over:
+        raise conflict(
+            "subscription-transition-refused",
+            "The fixed term ends with this period; buy the other product then.",
+            status=value.status.value,
+            action=rules.Action.CHANGE_PRODUCT.value,
+        )
     if at_end:
-        changed = rules.change_product_at_boundary(value, interval=interval, grace_days=product.grace_days)
+        changed = rules.change_product_at_boundary(value, interval=interval, grace_days=grace, term=term)
     else:
-        changed = rules.change_product(value, interval=interval, on=day, grace_days=product.grace_days)
+        changed = rules.change_product(value, interval=interval, on=day, grace_days=grace, term=term)
     following = rules.next_period(changed)
     lines = (line_of(found, following),)
     sale = Sale(account, subscription.id, subscription.promo_code, found.currency, lines, day)

@@ -11,7 +11,15 @@ from shared.period import Interval, IntervalUnit
 
 # The columns a change of product moves; dates as ISO text in ``terms_before``.
 _DATES = ("anchor_on", "period_start_on", "period_end_on", "paid_through_on")
-_PLAIN = ("unit_minor", "interval_unit", "interval_count", "grace_days", "next_number", "periods_billed")
+_PLAIN = (
+    "unit_minor",
+    "interval_unit",
+    "interval_count",
+    "term_periods",
+    "grace_days",
+    "next_number",
+    "periods_billed",
+)
 _IDS = ("product_id", "price_id", "latest_invoice_id")
 
 
@@ -34,10 +42,16 @@ def carry_out(account: Account, subscription: Subscription, change: PendingChang
     interval = Interval(IntervalUnit(change.interval_unit), change.interval_count)
     grace_days = change.product.grace_days
     if change.timing == "at_period_end":
-        decided = rules.change_product_at_boundary(value, interval=interval, grace_days=grace_days)
+        decided = rules.change_product_at_boundary(
+            value, interval=interval, grace_days=grace_days, term=change.term_periods
+        )
     else:
         decided = rules.change_product(
-            value, interval=interval, on=change.effective_on, grace_days=grace_days
+            value,
+            interval=interval,
+            on=change.effective_on,
+            grace_days=grace_days,
+            term=change.term_periods,
         )
     change.terms_before = _terms(subscription)
     subscription.product, subscription.price = change.product, change.price
@@ -64,7 +78,8 @@ def undo(account: Account, subscription: Subscription, invoice: Invoice, now: da
         return False
     before = change.terms_before
     for name in (*_PLAIN, *_IDS):
-        setattr(subscription, name, before[name])
+        # A change made before fixed terms were kept has none in its terms.
+        setattr(subscription, name, before.get(name))
     for name in _DATES:
         setattr(subscription, name, date.fromisoformat(before[name]) if before[name] else None)
     # Access and the next invoice follow from what was restored.

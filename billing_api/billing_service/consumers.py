@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Final
 
 from billing_api.billing_service.commands.apply_catalog_event import apply_catalog_event
+from billing_api.billing_service.commands.apply_method_event import apply_method_event
 from billing_api.billing_service.commands.apply_payment_event import apply_payment_event
 from billing_api.billing_service.commands.apply_user_event import apply_user_event
 from shared.queue.messages.base import Envelope, state_of
 from shared.queue.messages.catalog import ProductState
-from shared.queue.messages.payments import PaymentState
+from shared.queue.messages.payments import PaymentMethodState, PaymentState
 from shared.queue.messages.users import UserState
 
 EXCHANGES: Final = ("payments", "catalog", "users")
@@ -25,6 +26,8 @@ def apply_event(envelope: Envelope, now: datetime) -> None:
     match state:
         case PaymentState():
             apply_payment_event(state, sequence=envelope.aggregatesequence, now=now)
+        case PaymentMethodState():
+            apply_method_event(state, sequence=envelope.aggregatesequence, now=now)
         case ProductState():
             apply_catalog_event(state, sequence=envelope.aggregatesequence, now=now)
         case UserState():

@@ -86,6 +86,8 @@ def subscription_state(account: Account, subscription: Subscription) -> Subscrip
         current_period_start=subscription.period_start_on,
         current_period_end=subscription.period_end_on,
         trial_ends_at=subscription.trial_ends_at,
+        term_periods=subscription.term_periods,
+        periods_billed=subscription.periods_billed,
         next_invoice_at=subscription.next_invoice_at,
         latest_invoice_id=subscription.latest_invoice_id,
         upcoming_price=Money(noticed, subscription.currency) if noticed is not None else None,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from billing_api.billing_service import discount_rules
+from billing_api.billing_service import discount_rules, trials
 from billing_api.billing_service.domain import promo_codes
 from billing_api.billing_service.domain.pricing import LineInput, Quote
-from billing_api.billing_service.models import Account, Price, Product, PromoCode, TrialUse
+from billing_api.billing_service.models import Account, Price, Product, PromoCode
 from billing_api.billing_service.prices import effective_minor
 from billing_api.billing_service.pricing_inputs import Sale, price, price_next
 from shared.errors import invalid, not_found, unavailable
@@ -32,7 +32,10 @@ class CustomerSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """``quote`` is None for a trial: nothing is invoiced before its end. Dates are of the account's zone."""
+    """``quote`` is None for a trial: nothing is invoiced before its end. Dates are of the account's zone.
+
+    ``renews_at`` is None for what never renews: a one-time product, a fixed term of one period.
+    """
 
     product: Product
     price: Price
@@ -109,7 +112,8 @@ def decide_offer(
     if quote is not None and promo_code is not None:
         _refuse_useless(promo_code, quote)
     renews_at = next_total = None
-    if interval is not None and period is not None:
+    is_last = found.term_periods == 1 and not trial_days
+    if interval is not None and period is not None and not is_last:
         renews_at = start_of_day(period.end, time_zone)
         following = period_at(period.end, interval, 0) if trial_days else period_at(day, interval, 1)
         lines = (line_of(found, following),)
@@ -130,12 +134,7 @@ def line_of(found: Price, period: Period | None) -> LineInput:
 
 
 def _trial_days(found: Price, customer: CustomerSnapshot, account: Account | None) -> int:
-    """One trial per person: by account and by the hash of the normalised e-mail (domain rule 3)."""
-    if found.trial_days <= 0 or not found.interval_unit:
-        return 0
-    if TrialUse.objects.filter(email_hash=customer.email_hash).exists():
-        return 0
-    if account is not None and TrialUse.objects.filter(account=account).exists():
+    if found.trial_days <= 0 or not found.interval_unit or trials.had_one(account, customer.email_hash):
         return 0
     return found.trial_days
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from billing_api.billing_service.models import Account, ReviewItem
+
+BILLING_SET_ASIDE: Final = "billing_set_aside"
 
 
 def report(
     kind: str, account: Account, subject: tuple[str, UUID], detail: dict[str, Any], now: datetime
 ) -> None:
+    """Once while it stands open; what was resolved and is found again stands open again."""
     ReviewItem.objects.bulk_create(
         [
             ReviewItem(
@@ -24,4 +27,7 @@ def report(
             )
         ],
         ignore_conflicts=True,
+    )
+    ReviewItem.objects.filter(kind=kind, subject_id=subject[1], resolved_at__isnull=False).update(
+        resolved_at=None, found_at=now, detail=detail
     )

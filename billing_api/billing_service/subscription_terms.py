@@ -39,6 +39,7 @@ def take(row: Subscription, value: rules.Subscription, now: datetime) -> None:
     row.status = value.status.value
     row.anchor_on = value.anchor_on
     row.next_number = value.next_number
+    row.term_periods = value.term_periods
     row.periods_billed = value.periods_billed
     row.period_start_on = value.period.start if value.period else None
     row.period_end_on = value.period.end if value.period else None

@@ -24,15 +24,22 @@ router = APIRouter(prefix="/v1/products", tags=["products"])
 
 
 class PriceView(BaseModel):
-    """A price; no interval: charged once. ``access_days`` null on a one-time price: access without an end."""
+    """A price; no interval: charged once. ``access_days`` null on a one-time price: access without an end.
+
+    ``term_periods``: the subscription ends after so many periods, null: it renews until it is cancelled.
+    ``next_amount`` is charged from ``next_amount_from`` on.
+    """
 
     id: UUID
     amount: Money
     interval_unit: str | None
     interval_count: int
+    term_periods: int | None
     trial_days: int
     access_days: int | None
     is_default: bool
+    next_amount: Money | None
+    next_amount_from: datetime | None
 
 
 class ProductView(BaseModel):
@@ -96,23 +103,36 @@ def _view(row: CatalogProduct, language: str, now: datetime) -> ProductView:
         title=row.title[language],
         description=row.description[language],
         grants=row.grants,
-        prices=[_price(price) for price in _on_sale(row.prices, now)],
+        prices=[_price(price, now) for price in _on_sale(row.prices, now)],
     )
 
 
 def _on_sale(prices: list[dict[str, Any]], now: datetime) -> list[PriceState]:
     states = [PriceState.model_validate(price) for price in prices]
-    on_sale = [p for p in states if p.is_active and (p.valid_from is None or p.valid_from <= now)]
+    on_sale = [price for price in states if price.is_active and not _is_ahead(price, now)]
     return sorted(on_sale, key=lambda price: (not price.is_default, price.amount.amount))
 
 
-def _price(price: PriceState) -> PriceView:
+def _is_ahead(price: PriceState, now: datetime) -> bool:
+    """On sale only from its date: nothing is known that holds until then."""
+    return price.next_amount is None and price.valid_from is not None and price.valid_from > now
+
+
+def _price(price: PriceState, now: datetime) -> PriceView:
+    following = price.next_amount if price.valid_from is not None else None
+    if following is not None and price.valid_from is not None and price.valid_from <= now:
+        amount, following = following, None
+    else:
+        amount = price.amount
     return PriceView(
         id=price.price_id,
-        amount=price.amount,
+        amount=amount,
         interval_unit=price.interval_unit and price.interval_unit.value,
         interval_count=price.interval_count,
+        term_periods=price.term_periods,
         trial_days=price.trial_days,
         access_days=price.access_days,
         is_default=price.is_default,
+        next_amount=following,
+        next_amount_from=price.valid_from if following is not None else None,
     )

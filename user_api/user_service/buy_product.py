@@ -64,7 +64,7 @@ async def buy_product(
     """
     failpoint("user.order.after_key_claim")
     customer = await _check(commerce, user_id, order, wish)
-    started = await _start(commerce, customer, order, request_id)
+    started = await _start(commerce, customer, order, wish, request_id)
     invoice = started.invoice
     if invoice is None or invoice.amount_due.amount == 0:
         checked = await _keep_method(commerce, request_id, user_id, started.subscription.id, wish)
@@ -85,7 +85,9 @@ async def _check(commerce: Commerce, user_id: UUID, order: Order, wish: PaymentW
     return await load_customer(commerce.sessions, user_id)
 
 
-async def _start(commerce: Commerce, customer: Customer, order: Order, request_id: UUID) -> Started:
+async def _start(
+    commerce: Commerce, customer: Customer, order: Order, wish: PaymentWish, request_id: UUID
+) -> Started:
     body: dict[str, Any] = {"customer": customer.as_json(), "product_id": str(order.product_id)}
     if order.price_id:
         body["price_id"] = str(order.price_id)
@@ -93,6 +95,9 @@ async def _start(commerce: Commerce, customer: Customer, order: Order, request_i
         body["promo_code"] = order.promo_code
     if order.expected_amount is not None:
         body["expected_amount"] = order.expected_amount.as_json()
+    if wish.consent and isinstance(wish.method, SavedMethod):
+        # A trial may need a card that can be charged when it ends.
+        body["payment_method_id"] = str(wish.method.payment_method_id)
     key = derived_id(request_id, f"start:{customer.fingerprint()}")
     for _ in range(_MAX_STARTS):
         try:

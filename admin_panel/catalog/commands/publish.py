@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import cast
+from typing import Literal, cast
 from uuid import UUID
 
 from django.db import connections, transaction
@@ -110,19 +110,37 @@ def product_state(product: Product) -> ProductState:
         prices=[_price_state(price) for price in product.prices.using(MOVIES).order_by("-is_default", "id")],
         grace_days=product.grace_days,
         trial_needs_method=product.trial_needs_method,
+        trial_without_method="invoice" if product.trial_without_method == "invoice" else "cancel",
         refund_window_days=product.refund_window_days,
         rank=product.rank,
+        change_policy=_change_policy(product),
+        dunning_policy=product.dunning_policy,
         status="retired" if product.status == Product.Status.RETIRED else "published",
         updated_at=product.updated_at,
     )
+
+
+def _change_policy(
+    product: Product,
+) -> dict[Literal["dearer", "cheaper"], Literal["now", "at_period_end"]]:
+    """When a change to the product takes effect, from a cheaper and from a dearer one."""
+    now, at_period_end = "now", "at_period_end"
+    return {
+        "dearer": at_period_end if product.change_dearer == at_period_end else now,
+        "cheaper": now if product.change_cheaper == now else at_period_end,
+    }
 
 
 def _price_state(price: Price) -> PriceState:
     return PriceState(
         price_id=price.pk,
         amount=Money(price.amount_minor, price.currency),
+        next_amount=None
+        if price.next_amount_minor is None
+        else Money(price.next_amount_minor, price.currency),
         interval_unit=IntervalUnit(price.interval_unit) if price.interval_unit else None,
         interval_count=price.interval_count,
+        term_periods=price.term_periods,
         trial_days=price.trial_days,
         access_days=price.access_days,
         is_default=price.is_default,

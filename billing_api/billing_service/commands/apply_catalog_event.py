@@ -49,6 +49,7 @@ def _product(state: ProductState, sequence: int) -> Product:
         grants=state.grants,
         grace_days=state.grace_days,
         trial_needs_method=state.trial_needs_method,
+        trial_without_method=state.trial_without_method,
         refund_window_days=state.refund_window_days,
         rank=state.rank,
         change_policy=state.change_policy,
@@ -61,8 +62,9 @@ def _product(state: ProductState, sequence: int) -> Product:
 def _store_price(product_id: UUID, price: PriceState, now: datetime) -> None:
     """An amount whose date is ahead waits beside the one that holds until then."""
     held = Price.objects.filter(id=price.price_id).first()
-    amount, upcoming = price.amount.amount, None
-    if held is not None and price.valid_from is not None and price.valid_from > now:
+    amount, upcoming = price.amount.amount, price.next_amount.amount if price.next_amount else None
+    # An older catalogue sent the newest amount alone: what held before is known from the row.
+    if upcoming is None and held is not None and price.valid_from is not None and price.valid_from > now:
         holds = effective_minor(held, now)
         if amount != holds:
             amount, upcoming = holds, amount
@@ -75,6 +77,7 @@ def _store_price(product_id: UUID, price: PriceState, now: datetime) -> None:
             "currency": price.amount.currency,
             "interval_unit": price.interval_unit.value if price.interval_unit else None,
             "interval_count": price.interval_count,
+            "term_periods": price.term_periods,
             "trial_days": price.trial_days,
             "access_days": price.access_days,
             "is_default": price.is_default,

@@ -112,6 +112,7 @@ def _write(
         currency=offer.price.currency,
         interval_unit=offer.interval.unit.value,
         interval_count=offer.interval.count,
+        term_periods=offer.price.term_periods,
         moves_anchor=offer.moves_anchor,
         state="open",
         created_at=now,

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import Count, F, Q, Sum
 
 from billing_api.billing_service import changes, locks, settlement, subscription_terms, ticks
+from billing_api.billing_service.commands.release_subscription import FAILURES_UNTIL_SET_ASIDE
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.domain.pricing import LineInput
@@ -18,13 +19,12 @@ from billing_api.billing_service.models import Account, BillingRun, RunItem, Sub
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.prices import take_new_price
 from billing_api.billing_service.pricing_inputs import Sale
-from billing_api.billing_service.reports import report
+from billing_api.billing_service.reports import BILLING_SET_ASIDE, report
 from shared.errors import AppError, invalid, not_found
 from shared.period import Period, day_in_zone
 
 SHARD_SIZE: Final = 100
 MISSED_PERIODS_CAP: Final = 12  # in one run; more are reported and left to the next
-FAILURES_UNTIL_SET_ASIDE: Final = 3
 DUE_DAYS: Final = 3  # until an unpaid renewal is overdue
 
 
@@ -248,7 +248,7 @@ def _set_aside(run: BillingRun, item_id: UUID, error: Exception, now: datetime) 
         )
         if failures >= FAILURES_UNTIL_SET_ASIDE:
             detail = {"error": item.error, "run_id": str(run.id)}
-            report("billing_set_aside", account, ("subscription", item.subscription_id), detail, now)
+            report(BILLING_SET_ASIDE, account, ("subscription", item.subscription_id), detail, now)
 
 
 def _finish(run: BillingRun, now: datetime) -> None:

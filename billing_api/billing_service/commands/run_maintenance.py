@@ -112,7 +112,7 @@ def _ending(now: datetime) -> Iterable[tuple[UUID, UUID]]:
     tomorrow = (now + timedelta(days=1)).date()  # zones ahead of UTC are re-checked one by one
     live = Subscription.objects.filter(status__in=("trialing", "active", "past_due"))
     over = Q(kind="recurring", cancel_at_period_end=True, period_end_on__lte=tomorrow)
-    term = Q(kind="recurring", term_periods__isnull=False, period_end_on__lte=tomorrow)
+    term = Q(kind="recurring", term_periods__lte=F("periods_billed"), period_end_on__lte=tomorrow)
     rental = Q(kind="one_time", paid_through_on__lte=tomorrow)
     return _pairs(live.filter(over | term | rental))
 

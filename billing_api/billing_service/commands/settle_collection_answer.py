@@ -31,7 +31,9 @@ class CollectionSettled:
 
 
 def settle_collection_answer(attempt_id: UUID, answer: OrderAnswer, *, now: datetime) -> CollectionSettled:
-    """``no-consent`` and ``no-method`` are final: the invoice waits for the user, a trial is cancelled.
+    """``no-consent`` and ``no-method`` are final: the invoice waits for the user; a trial ends, unless its
+    product says that the invoice stays open for the user to pay (``trial_without_method``).
+
 
     Anything unclear is sent again with the same key. Raises ``collection-attempt-not-found``.
     """
@@ -65,7 +67,7 @@ def _refuse(account: Account, attempt: CollectionAttempt, code: str, now: dateti
     subscription = Subscription.objects.get(id=attempt.subscription_id)
     trial_is_over = subscription.status == "trialing"
     dunning_plan.take_refusal(account, invoice, now)
-    if trial_is_over:
+    if trial_is_over and subscription.product.trial_without_method == "cancel":
         # Nobody agreed to pay for what comes after the trial.
         subscription.refresh_from_db(using="billing")
         settlement.end_subscription(

@@ -13,6 +13,7 @@ from billing_api.billing_service import (
     queries,
     settlement,
     subscription_terms,
+    trials,
 )
 from billing_api.billing_service.commands.upsert_customer import hold_account
 from billing_api.billing_service.database import atomic
@@ -48,12 +49,16 @@ def start_subscription(
     price_id: UUID | None = None,
     promo_code: str | None = None,
     expected_amount: Money | None = None,
+    payment_method_id: UUID | None = None,
     now: datetime,
 ) -> SubscriptionStarted:
     """Opens the first invoice (an amount due of 0 is paid at once) or begins the trial.
 
+    ``payment_method_id``: the saved card that the user agreed to be charged with; a trial may need one.
+
     Raises ``catalog-catching-up``, ``product-not-found``, ``promo-code-*``, ``price-changed`` (with the
-    quote), ``subscription-exists``, ``incomplete-subscription``, ``account-blocked``, ``account-erased``.
+    quote), ``subscription-exists``, ``incomplete-subscription``, ``account-blocked``, ``account-erased``,
+    ``trial-needs-method``, ``payment-method-unusable``, ``payment-method-catching-up``.
     """
     with atomic():
         account = hold_account(customer, now)
@@ -66,6 +71,8 @@ def start_subscription(
         offer = decide_offer(account, customer, product, found, promo_code, now)
         if expected_amount is not None and expected_amount != offer.amount_due:
             raise conflict("price-changed", "The price is another by now.", quote=queries.quote_view(offer))
+        if offer.trial_days:
+            trials.require_method(account, product, payment_method_id)
         documents = Documents(now)
         subscription = _open(account, offer, now)
         if offer.trial_days:
@@ -113,6 +120,7 @@ def _open(account: Account, offer: Offer, now: datetime) -> Subscription:
         interval=Interval(IntervalUnit(price.interval_unit), price.interval_count)
         if price.interval_unit
         else None,
+        term_periods=price.term_periods if price.interval_unit else None,
         grace_days=offer.product.grace_days,
         rental_days=price.access_days,
     )

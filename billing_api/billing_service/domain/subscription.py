@@ -34,9 +34,10 @@ class Subscription:
     """The values the rules need; dates are of the account's zone, periods half-open.
 
     ``anchor_on`` with ``next_number`` gives the next period to invoice; ``period`` is the last one invoiced
-    (the trial, too). ``paid_through_on`` is the end of what is paid or free. ``term_periods`` limits how many
-    periods are invoiced, ``periods_billed`` counts them. ``rental_days`` is for ONE_TIME, None for ever.
-    ``remaining_days`` is set while paused. ``ended_on`` is the first day without access after the end.
+    (the trial, too). ``paid_through_on`` is the end of what is paid or free. ``term_periods`` is the count of
+    invoiced periods after which it ends, ``periods_billed`` how many there are. ``rental_days`` is for
+    ONE_TIME, None for ever. ``remaining_days`` is set while paused. ``ended_on`` is the first day without
+    access after the end.
     """
 
     status: Status
@@ -148,6 +149,24 @@ def start_trial(subscription: Subscription, *, today: date, days: int) -> Subscr
         next_number=0,
         period=Period(today, end),
         paid_through_on=end,
+    )
+
+
+def shorten_trial(subscription: Subscription, *, end_on: date) -> Subscription:
+    """A trial that ends with the beginning of ``end_on`` if it would last longer; counted anew from there.
+
+    ValueError outside a trial.
+    """
+    if subscription.status is not Status.TRIALING or subscription.period is None:
+        raise ValueError("there is no trial to shorten")
+    if end_on >= subscription.period.end:
+        return subscription
+    return replace(
+        subscription,
+        anchor_on=end_on,
+        next_number=0,
+        period=Period(subscription.period.start, end_on),
+        paid_through_on=end_on,
     )
 
 
@@ -276,38 +295,50 @@ def rebase(subscription: Subscription, *, anchor_on: date, interval: Interval) -
 
 
 def change_product(
-    subscription: Subscription, *, interval: Interval, on: date, grace_days: int
+    subscription: Subscription, *, interval: Interval, on: date, grace_days: int, term: int | None = None
 ) -> Subscription:
     """Another product from ``on``, paid for until the end of its period (domain rule 3).
 
     The same interval keeps anchor and period; another one starts a full period on that day. A trial keeps
-    its end, from which the new interval is counted.
+    its end, from which the new interval is counted. ``term``: the new product's fixed term in periods, of
+    which the one that runs on ``on`` is the first.
     """
     moved = replace(_moved(subscription, Action.CHANGE_PRODUCT), grace_days=grace_days)
     if subscription.status is Status.TRIALING:
-        return replace(moved, interval=interval)
+        return replace(moved, interval=interval, term_periods=_term_after(moved, term))
     if interval == subscription.interval:
-        return moved
+        return replace(moved, term_periods=_term_after(moved, term, running=1))
     rebased = rebase(moved, anchor_on=on, interval=interval)
     assert rebased.period is not None
     # Set, not moved forward: the new period may end before the old one would have.
-    return replace(rebased, paid_through_on=rebased.period.end, periods_billed=moved.periods_billed + 1)
+    return replace(
+        rebased,
+        paid_through_on=rebased.period.end,
+        periods_billed=moved.periods_billed + 1,
+        term_periods=_term_after(moved, term),
+    )
+
+
+def _term_after(subscription: Subscription, term: int | None, *, running: int = 0) -> int | None:
+    """The count of periods with which a new fixed term ends; ``running`` of them are invoiced already."""
+    return None if term is None else subscription.periods_billed - running + term
 
 
 def change_product_at_boundary(
-    subscription: Subscription, *, interval: Interval, grace_days: int
+    subscription: Subscription, *, interval: Interval, grace_days: int, term: int | None = None
 ) -> Subscription:
     """Another product from the next period on, which is not invoiced yet; another interval counts from it."""
+    changed = replace(subscription, grace_days=grace_days, term_periods=_term_after(subscription, term))
     if interval == subscription.interval:
-        return replace(subscription, grace_days=grace_days)
-    boundary = next_period(subscription).start
-    return replace(subscription, interval=interval, anchor_on=boundary, next_number=0, grace_days=grace_days)
+        return changed
+    return replace(changed, interval=interval, anchor_on=next_period(subscription).start, next_number=0)
 
 
 def access(subscription: Subscription) -> Access:
     """Until when the subscription gives access, as ``subscription.*`` events carry it (architecture 7).
 
-    End of the paid time plus grace; the bare end when a cancellation is scheduled or the term is over.
+    End of the paid time plus grace; the bare end when a cancellation is scheduled or the term is over. The
+    last period of a term has its grace like any other until it is paid.
     """
     status = subscription.status
     if status in (Status.INCOMPLETE, Status.PAUSED):
@@ -318,9 +349,8 @@ def access(subscription: Subscription) -> Access:
     paid = subscription.paid_through_on
     if paid is None:
         return Access(subscription.kind is Kind.ONE_TIME, None)
-    bare = (
-        subscription.kind is Kind.ONE_TIME or subscription.cancel_at_period_end or subscription.term_is_over
-    )
+    ends_with_term = subscription.term_is_over and not subscription.has_unpaid_period
+    bare = subscription.kind is Kind.ONE_TIME or subscription.cancel_at_period_end or ends_with_term
     end = paid if bare else paid + timedelta(days=subscription.grace_days)
     return Access(True, _moment(subscription, end))
 

@@ -4,6 +4,7 @@ from billing_api.billing_service.models.account import (
     Account,
     AccountBalance,
     Customer,
+    KnownCard,
     TokenState,
     TrialUse,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "DocumentCounter",
     "Invoice",
     "InvoiceLine",
+    "KnownCard",
     "LedgerEntry",
     "LedgerTransaction",
     "OutgoingOrder",

@@ -83,6 +83,25 @@ class TokenState(BillingModel):
         db_table = "token_state"
 
 
+class KnownCard(BillingModel):
+    """A saved card by PayAPI's keyed fingerprint: the same card of two people has the same one.
+
+    Kept after the card is detached and the account erased, so that a trial stays one per person.
+    """
+
+    payment_method_id = models.UUIDField(primary_key=True, editable=False)
+    account = account_field()
+    fingerprint = models.CharField(max_length=128, db_index=True)
+    sequence = models.BigIntegerField()
+    is_active = models.BooleanField(default=True)
+    saved_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta(BillingModel.Meta):
+        db_table = "known_card"
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["account"], name="known_card_account")]
+
+
 class TrialUse(BillingModel):
     """A person who has had a trial, by the hash of the normalised e-mail; outlives the account."""
 

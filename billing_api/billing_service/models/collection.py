@@ -54,6 +54,7 @@ class OutgoingOrder(BillingModel):
     """A call to UserAPI still to be made; its id is the Idempotency-Key of the call.
 
     ``collection``: id = attempt id. ``refund``: staff refund or refund of unused days.
+    ``payment_reading``: PayAPI's word on a payment is asked for (``body.why``); it writes nothing there.
     ``cancellation``: a cancellation redriven by the sweeper (id = cancellation id).
     ``close_payments``: ``body.then`` says what follows when PayAPI answers ``closed``:
     ``void`` | ``expire`` | ``write_off``.
@@ -62,7 +63,8 @@ class OutgoingOrder(BillingModel):
     id = id_field()
     account = account_field()
     kind = models.CharField(
-        max_length=16, choices=choices("collection", "refund", "cancellation", "close_payments")
+        max_length=16,
+        choices=choices("collection", "refund", "cancellation", "close_payments", "payment_reading"),
     )
     invoice_id = models.UUIDField(null=True)
     payment_id = models.UUIDField(null=True)
@@ -86,6 +88,11 @@ class OutgoingOrder(BillingModel):
                 fields=["invoice_id"],
                 condition=Q(kind="close_payments", state="pending"),
                 name="outgoing_order_one_closing",
+            ),
+            models.UniqueConstraint(
+                fields=["payment_id"],
+                condition=Q(kind="payment_reading", state="pending"),
+                name="outgoing_order_one_reading",
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [

@@ -38,6 +38,7 @@ class PendingChange(BillingModel):
     currency = currency_field()
     interval_unit = models.CharField(max_length=16)
     interval_count = models.IntegerField()
+    term_periods = models.IntegerField(null=True)
     moves_anchor = models.BooleanField()
     terms_before = models.JSONField(default=dict)
     state = models.CharField(max_length=16, choices=choices("open", "done", "lapsed", "replaced", "undone"))

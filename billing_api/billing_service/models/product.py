@@ -25,6 +25,10 @@ class Product(BillingModel):
     grants = models.JSONField(default=list)
     grace_days = models.IntegerField(default=3)
     trial_needs_method = models.BooleanField(default=True)
+    # What a trial comes to when nobody can be charged at its end.
+    trial_without_method = models.CharField(
+        max_length=16, choices=choices("cancel", "invoice"), default="cancel", db_default="cancel"
+    )
     refund_window_days = models.IntegerField(default=14)
     rank = models.IntegerField(default=0)
     change_policy = models.JSONField(default=dict)  # {} takes the defaults of domain/proration.py
@@ -46,6 +50,7 @@ class Price(BillingModel):
     currency = currency_field()
     interval_unit = models.CharField(max_length=16, null=True)  # None for a one-time product
     interval_count = models.IntegerField(default=1)
+    term_periods = models.IntegerField(null=True)  # after so many the subscription ends; None: never
     trial_days = models.IntegerField(default=0)
     access_days = models.IntegerField(null=True)
     is_default = models.BooleanField(default=False)

@@ -47,6 +47,8 @@ def subscription_view(row: Subscription) -> dict[str, Any]:
         "access_until": moment(row.access_until),
         "current_period": span(row.period_start_on, row.period_end_on),
         "trial_ends_at": moment(row.trial_ends_at),
+        "term_periods": row.term_periods,
+        "periods_billed": row.periods_billed,
         "next_invoice_at": None if row.cancel_at_period_end else moment(row.next_invoice_at),
         "pending_change": _pending(row),
         "latest_invoice_id": str(row.latest_invoice_id) if row.latest_invoice_id else None,

@@ -23,12 +23,18 @@ class LocalizedText(_Part):
 
 
 class PriceState(_Part):
-    """A price; ``interval_unit`` None for a one-time product. ``access_days`` None: access without an end."""
+    """A price; ``interval_unit`` None for a one-time product. ``access_days`` None: access without an end.
+
+    ``amount`` holds until ``valid_from``, then ``next_amount``: for new customers at once, for running
+    subscriptions after a notice. ``term_periods``: the subscription ends after so many periods.
+    """
 
     price_id: UUID
     amount: Money
+    next_amount: Money | None = None
     interval_unit: IntervalUnit | None = None
     interval_count: int = 1
+    term_periods: int | None = None
     trial_days: int = 0
     access_days: int | None = None
     is_default: bool = False
@@ -56,6 +62,8 @@ class ProductState(EventState):
     prices: list[PriceState]
     grace_days: int = 3
     trial_needs_method: bool = True
+    # What a trial that nobody can be charged for comes to: its end, or an open invoice and dunning.
+    trial_without_method: Literal["cancel", "invoice"] = "cancel"
     refund_window_days: int = 14
     rank: int = 0  # order in the list and of upgrades within the group
     # When a dearer or cheaper product takes effect, and the dunning; empty: billing's defaults.

@@ -151,6 +151,8 @@ class SubscriptionState(EventState):
     current_period_start: date | None = None
     current_period_end: date | None = None
     trial_ends_at: datetime | None = None
+    term_periods: int | None = None  # a fixed term ends after so many invoiced periods
+    periods_billed: int = 0
     next_invoice_at: datetime | None = None
     latest_invoice_id: UUID | None = None
     upcoming_price: Money | None = None  # from the first period that begins at its date or later

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from billing_api.billing_service import queries
 from billing_api.billing_service.commands.apply_catalog_event import apply_catalog_event
+from billing_api.billing_service.commands.apply_method_event import apply_method_event
 from billing_api.billing_service.commands.apply_payment_event import PaymentApplied, apply_payment_event
 from billing_api.billing_service.commands.start_subscription import SubscriptionStarted, start_subscription
 from billing_api.billing_service.database import cursor
@@ -17,7 +18,14 @@ from shared.ids import new_id
 from shared.money import Money
 from shared.period import IntervalUnit
 from shared.queue.messages.catalog import LocalizedText, PriceState, ProductState
-from shared.queue.messages.payments import Decline, DeclineClass, PaymentState, PaymentStatus, RefundState
+from shared.queue.messages.payments import (
+    Decline,
+    DeclineClass,
+    PaymentMethodState,
+    PaymentState,
+    PaymentStatus,
+    RefundState,
+)
 
 ALL = "billing_api.billing_service.commands"
 
@@ -46,8 +54,10 @@ class World:
         price_id: UUID | None = None,
         sequence: int = 1,
         status: str = "published",
+        terms: dict[str, Any] | None = None,
         **price: Any,
     ) -> tuple[UUID, UUID]:
+        """``terms``: what the product says beside its price; a trial needs no card unless they say so."""
         product_id, price_id = product_id or new_id(), price_id or new_id()
         state = ProductState(
             product_id=product_id,
@@ -68,9 +78,35 @@ class World:
             ],
             status=status,
             updated_at=self.now,
+            **{"trial_needs_method": False, **(terms or {})},
         )
         apply_catalog_event(state, sequence=sequence, now=self.now)
         return product_id, price_id
+
+    def saves_card(
+        self, customer: CustomerSnapshot, fingerprint: str, *, method_id: UUID | None = None, **more: Any
+    ) -> UUID:
+        """``payment_method.saved`` as PayAPI tells it; gives the method's id."""
+        method_id = method_id or new_id()
+        state = PaymentMethodState(
+            **{
+                "payment_method_id": method_id,
+                "user_id": customer.user_id,
+                "provider": "cloudpayments",
+                "status": "active",
+                "card_mask": "4242 42** **** 4242",
+                "card_brand": "visa",
+                "expires_month": 12,
+                "expires_year": 2030,
+                "fingerprint": fingerprint,
+                "created_at": self.now,
+                "updated_at": self.now,
+                **more,
+            }
+        )
+        sequence = self._sequences[method_id] = self._sequences.get(method_id, 0) + 1
+        apply_method_event(state, sequence=sequence, now=self.now)
+        return method_id
 
     def customer(self, user_id: UUID | None = None, sequence: int = 1) -> CustomerSnapshot:
         user_id = user_id or new_id()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from shared.auth import EndUser, Service
+
+OPERATOR: Final = "operator"
 
 if TYPE_CHECKING:  # REST framework loads this file while it is making APIView
     from rest_framework.views import APIView
@@ -32,6 +34,13 @@ class IsService(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return isinstance(request.user, Service)
+
+
+class IsOperator(BasePermission):
+    """The operator alone: a person at the other end, whose name comes with the request."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return isinstance(request.user, Service) and request.user.name == OPERATOR
 
 
 def caller_name(request: Request) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from billing_api.billing_service import orders
+from billing_api.billing_service import orders, readings
 from billing_api.billing_service.answers import OrderAnswer
 from billing_api.billing_service.clients.user_api import UserApi
 from billing_api.billing_service.commands.settle_close_answer import settle_close_answer
 from billing_api.billing_service.commands.settle_collection_answer import settle_collection_answer
+from billing_api.billing_service.commands.settle_payment_reading import settle_payment_reading
 from billing_api.billing_service.commands.settle_refund_answer import settle_refund_answer
-from billing_api.billing_service.models import OutgoingOrder
+from billing_api.billing_service.models import OutgoingOrder, Payment
 from shared import logs
 from shared.clock import Clock
 from shared.errors import AppError, Kind
 from shared.failpoints import failpoint
 from shared.ids import derived_id
+from shared.queue.messages.payments import PaymentState
 
 # Refusals that change by themselves: another payment is under way, an answer is still being worked out.
 WAITING_CODES: Final = frozenset(
@@ -30,6 +32,9 @@ def send_due_orders(user_api: UserApi, clock: Clock, limit: int = 20) -> int:
     taken = orders.claim(clock.now(), limit)
     for order in taken:
         failpoint("billing.renew.after_commit_before_call")
+        if order.kind == readings.READING:
+            _read(user_api, order, clock)
+            continue
         answer = _send(user_api, order)
         match order.kind:
             case "collection":
@@ -55,6 +60,22 @@ def _send(user_api: UserApi, order: OutgoingOrder) -> OrderAnswer:
     except AppError as error:
         return answer_of(error)
     return OrderAnswer("accepted")
+
+
+def _read(user_api: UserApi, order: OutgoingOrder, clock: Clock) -> None:
+    """What PayAPI says is compared with our books, unless an event came while it was being asked."""
+    known = {} if order.payment_id is None else {order.payment_id: readings.known_sequence(order.payment_id)}
+    if order.payment_id is None:
+        known = dict(Payment.objects.filter(invoice_id=order.invoice_id).values_list("id", "sequence"))
+    states: list[PaymentState] = []
+    try:
+        states = [readings.state_of_view(view) for view in user_api.read_payments(order)]
+        answer = OrderAnswer("accepted")
+    except AppError as error:
+        answer = answer_of(error)
+    known = {one.payment_id: 0 for one in states} | known
+    settled = settle_payment_reading(order.id, answer, states, known, now=clock.now())
+    log.info("payment-read", why=order.body.get("why"), outcome=answer.outcome, applied=len(settled.applied))
 
 
 def answer_of(error: AppError) -> OrderAnswer:

@@ -6,6 +6,7 @@ from django.urls import path
 
 from billing_api.api import (
     accounts,
+    adjustments,
     credit_notes,
     documents,
     health,
@@ -68,6 +69,16 @@ urlpatterns = [
     path("internal/v1/payments/<uuid:payment_id>/cancellations", payments.Cancellations.as_view()),
     path("internal/v1/accounts/<uuid:user_id>", accounts.AccountView.as_view()),
     path("internal/v1/access-bases", accounts.AccessBases.as_view()),
+    path("internal/v1/invoices/<uuid:invoice_id>/adjustments", adjustments.AdjustCharge.as_view()),
+    path("internal/v1/invoices/<uuid:invoice_id>/write-off", adjustments.WriteOff.as_view()),
+    path("internal/v1/invoices/<uuid:invoice_id>/void", adjustments.VoidInvoice.as_view()),
+    path("internal/v1/payments/<uuid:payment_id>/refunds", adjustments.RefundPayment.as_view()),
+    path("internal/v1/accounts/<uuid:user_id>/goodwill", adjustments.GrantGoodwill.as_view()),
+    path("internal/v1/subscriptions/<uuid:subscription_id>/extend", adjustments.ExtendSubscription.as_view()),
+    path(
+        "internal/v1/subscriptions/<uuid:subscription_id>/bill-again",
+        adjustments.ReleaseSubscription.as_view(),
+    ),
     path("internal/v1/billing-runs", runs.BillingRuns.as_view()),
     path("internal/v1/billing-runs/<uuid:run_id>", runs.BillingRunView.as_view()),
     path("internal/v1/billing-runs/<uuid:run_id>/shards/<int:shard>", runs.BillingShard.as_view()),

@@ -44,6 +44,16 @@ class UserApi:
             idempotency_key=attempt,
         )
 
-    def payment(self, payment_id: UUID) -> dict[str, Any]:
-        """PayAPI's view of a payment, for reconciliation."""
-        return self._client.call("GET", f"/internal/v1/payments/{payment_id}")
+    def read_payments(self, order: OutgoingOrder) -> list[dict[str, Any]]:
+        """A12: PayAPI's views of the payment asked for, or of all payments of an invoice."""
+        if order.payment_id is not None:
+            return [self._client.call("GET", f"/internal/v1/payments/{order.payment_id}")]
+        params: dict[str, str | int] = {
+            "user_id": order.body["user_id"],
+            "invoice_id": str(order.invoice_id),
+            "limit": 100,
+        }
+        found: list[dict[str, Any]] = self._client.call("GET", "/internal/v1/payments", params=params)[
+            "items"
+        ]
+        return found

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from billing_api.billing_service import dunning_plan, locks, posting, refunds, settlement
+from billing_api.billing_service import dunning_plan, locks, posting, readings, refunds, settlement
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import ledger
+from billing_api.billing_service.domain.reconciliation import contradiction
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
 from billing_api.billing_service.models import PaymentCancellation as CancellationRow
 from billing_api.billing_service.numbering import Documents
@@ -18,49 +19,77 @@ from shared.queue.messages.payments import PaymentState, PaymentStatus
 
 @dataclass(frozen=True, slots=True)
 class PaymentApplied:
-    """``posted_minor`` is what this event added to the ledger; 0 for one already known."""
+    """``posted_minor`` is what this event added to the ledger; 0 for one already known.
+
+    ``contradicts`` names the rule by which the event and the books cannot both be true.
+    """
 
     payment_id: UUID
     posted_minor: int
     refunded_minor: int
     invoice_status: str | None
+    contradicts: str | None = None
 
 
 def apply_payment_event(state: PaymentState, *, sequence: int, now: datetime) -> PaymentApplied:
     """Payments, refunds, failures and cancellations, in whatever order and however often they come.
 
     Money that no open invoice waits for becomes account balance and is reported. Only a state that says
-    captured counts as money.
+    captured counts as money. An event that contradicts the books changes nothing: PayAPI is asked for its
+    word on the payment (A12, see ``readings``).
     """
     if state.purpose != "invoice":
         return PaymentApplied(state.payment_id, 0, 0, None)
     with atomic():
         account = locks.lock_or_open_account(state.user_id, locale="ru", time_zone="Europe/Moscow", now=now)
-        documents = Documents(now)
-        invoice = (
-            Invoice.objects.filter(id=state.invoice_id, account=account).first() if state.invoice_id else None
-        )
-        payment, was = _keep(account, invoice, state, sequence, now)
-        posted = _post_captured(account, payment, invoice, state, documents, now)
-        refunded = refunds.post_refunds(account, payment, invoice, state.refunds, documents, now)
-        if payment.sequence == sequence and was != state.status.value:
-            _follow(account, payment, invoice, state, now)
-        documents.give_numbers()
-        return PaymentApplied(payment.id, posted, refunded, invoice.status if invoice else None)
+        held = Payment.objects.select_related("account").filter(id=state.payment_id).first()
+        if held is None or sequence > held.sequence:
+            why = contradiction(readings.said(state), readings.booked(held))
+            if why is not None:
+                owner = held.account if held is not None else account
+                readings.order_reading(owner, state.payment_id, state.invoice_id, why, now)
+                return PaymentApplied(state.payment_id, 0, 0, None, why)
+        return _apply(account, state, sequence, now)
+
+
+def apply_payment_view(state: PaymentState, *, now: datetime) -> bool:
+    """The same for PayAPI's own view, on the held account; True when something of it was missing here.
+
+    A view has no sequence: the next event of the payment is newer than it.
+    """
+    account = Account.objects.get(user_id=state.user_id)
+    before = Payment.objects.filter(id=state.payment_id).values("status", "captured_minor", "refunded_minor")
+    was = list(before)
+    applied = _apply(account, state, None, now)
+    return bool(applied.posted_minor or applied.refunded_minor) or list(before.all()) != was
+
+
+def _apply(account: Account, state: PaymentState, sequence: int | None, now: datetime) -> PaymentApplied:
+    documents = Documents(now)
+    invoice = (
+        Invoice.objects.filter(id=state.invoice_id, account=account).first() if state.invoice_id else None
+    )
+    payment, was, is_newer = _keep(account, invoice, state, sequence, now)
+    posted = _post_captured(account, payment, invoice, state, documents, now)
+    refunded = refunds.post_refunds(account, payment, invoice, state.refunds, documents, now)
+    if is_newer and was != state.status.value:
+        _follow(account, payment, invoice, state, now)
+    documents.give_numbers()
+    return PaymentApplied(payment.id, posted, refunded, invoice.status if invoice else None)
 
 
 def _keep(
-    account: Account, invoice: Invoice | None, state: PaymentState, sequence: int, now: datetime
-) -> tuple[Payment, str | None]:
-    """The row, brought up to the newest state; and the status it had before."""
+    account: Account, invoice: Invoice | None, state: PaymentState, sequence: int | None, now: datetime
+) -> tuple[Payment, str | None, bool]:
+    """The row, brought up to the newest state; the status it had before; whether the state is the newest."""
     payment = Payment.objects.filter(id=state.payment_id).first()
     was = payment.status if payment else None
     if payment is None:
         payment = Payment(id=state.payment_id, account=account, invoice=invoice, sequence=0)
         payment.created_at = state.created_at
-    if payment.sequence >= sequence:
-        return payment, was
-    payment.sequence = sequence
+    if sequence is not None and payment.sequence >= sequence:
+        return payment, was, False
+    payment.sequence = payment.sequence if sequence is None else sequence
     payment.initiator, payment.provider = state.initiator, state.provider
     payment.status, payment.currency = state.status.value, state.amount.currency
     payment.amount_minor = state.amount.amount
@@ -78,7 +107,7 @@ def _keep(
     )
     payment.succeeded_at, payment.updated_at = state.succeeded_at, now
     payment.save(using="billing", force_insert=was is None)
-    return payment, was
+    return payment, was, True
 
 
 def _post_captured(

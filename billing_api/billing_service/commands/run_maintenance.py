@@ -11,7 +11,16 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from billing_api.billing_service import changes, events, locks, orders, settlement, subscription_terms, ticks
+from billing_api.billing_service import (
+    changes,
+    events,
+    locks,
+    orders,
+    readings,
+    settlement,
+    subscription_terms,
+    ticks,
+)
 from billing_api.billing_service.commands.start_subscription import INCOMPLETE_LIFE
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import dunning
@@ -19,6 +28,7 @@ from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.dunning_plan import policy_of
 from billing_api.billing_service.models import (
     Account,
+    CollectionAttempt,
     Invoice,
     OutgoingOrder,
     Payment,
@@ -48,6 +58,7 @@ class MaintenanceDone:
     cancellations_redriven: int
     changes_lapsing: int
     price_notices: int
+    readings: int
     is_complete: bool
 
 
@@ -62,6 +73,9 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
         (_stuck(now), _redrive),
         (_lapsing(now), _lapse),
         (_priced_anew(), _notice),
+        (_overdue_attempts(now), _read),
+        (_overdue_orders(now), _read_again),
+        (_paid_without_event(now), _read_again),
     ]
     counts, is_complete = [], True
     for found, move_on in sweeps:
@@ -75,9 +89,9 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
     if is_complete:
         with atomic():
             ticks.complete("maintenance", now, now)
-    expiring, ended, reminders, overdue, given_up, redriven, lapsing, notices = counts
+    expiring, ended, reminders, overdue, given_up, redriven, lapsing, notices, *read = counts
     return MaintenanceDone(
-        expiring, ended, reminders, overdue, given_up, redriven, lapsing, notices, is_complete
+        expiring, ended, reminders, overdue, given_up, redriven, lapsing, notices, sum(read), is_complete
     )
 
 
@@ -265,3 +279,31 @@ def _redrive(account: Account, cancellation_id: UUID, now: datetime) -> int:
         created_at=now,
     )
     return 1
+
+
+def _overdue_attempts(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    return readings.overdue_attempts(now).values_list("id", "account_id")[:BATCH]  # type: ignore[no-any-return]
+
+
+def _read(account: Account, attempt_id: UUID, now: datetime) -> int:
+    attempt = CollectionAttempt.objects.get(id=attempt_id)
+    if attempt.state != "accepted":
+        return 0
+    ordered = readings.order_reading(account, attempt.id, attempt.invoice_id, "outcome overdue", now)
+    return int(ordered is not None)
+
+
+def _overdue_orders(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    return readings.overdue_orders(now).values_list("id", "account_id")[:BATCH]  # type: ignore[no-any-return]
+
+
+def _paid_without_event(now: datetime) -> Iterable[tuple[UUID, UUID]]:
+    return readings.paid_without_event(now).values_list("id", "account_id")[:BATCH]  # type: ignore[no-any-return]
+
+
+def _read_again(account: Account, order_id: UUID, now: datetime) -> int:
+    order = OutgoingOrder.objects.get(id=order_id)
+    if order.state not in ("sent", "pending"):
+        return 0
+    why = f"{order.kind} without its event"
+    return int(readings.order_reading(account, order.payment_id, order.invoice_id, why, now) is not None)

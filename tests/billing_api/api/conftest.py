@@ -23,6 +23,7 @@ from tests.servers import DatabaseUrls
 
 NOW = datetime(2026, 4, 11, 9, 0, tzinfo=UTC)
 SERVICE_TOKEN = "user-api-calls-billing-api"
+OPERATOR_TOKEN = "operator-calls-billing-api"
 KEY = SigningKey("k1", Ed25519PrivateKey.generate())
 
 
@@ -73,7 +74,12 @@ def callers(billing_database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> 
     clock = ManualClock(NOW)
     keys = JwksKeys("http://unused", fetch=lambda _: {"keys": [KEY.as_jwk()]})
     users = EndUserVerifier("billing-api", keys, clock)
-    services = ServiceVerifier({"user-api": [SecretStr(SERVICE_TOKEN), SecretStr("the-next-one")]})
+    services = ServiceVerifier(
+        {
+            "user-api": [SecretStr(SERVICE_TOKEN), SecretStr("the-next-one")],
+            "operator": [SecretStr(OPERATOR_TOKEN)],
+        }
+    )
     monkeypatch.setattr(wiring, "clock", lambda: clock)
     monkeypatch.setattr(wiring, "end_users", lambda: users)
     monkeypatch.setattr(wiring, "services", lambda: services)

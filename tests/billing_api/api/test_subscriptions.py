@@ -38,6 +38,7 @@ def publish(
         description=text,
         grants=["collection:all"],
         prices=[PriceState(price_id=new_id(), amount=Money(amount_minor), **terms)],
+        trial_needs_method=False,
         status=status,
         updated_at=NOW,
     )

@@ -100,3 +100,29 @@ def test_a_token_is_not_used_for_another_amount(panel: Panel, clients: Callable[
     assert other.status_code == 422
     assert "other values" in other.text
     assert panel.counts() == before
+
+
+def test_a_subscription_set_aside_is_billed_again(panel: Panel, clients: Callable[..., StaffClient]) -> None:
+    """Refused while the run has not set it aside; then its failures are forgotten and the audit keeps why."""
+    subscription_id = panel.world["subscription_id"]
+    path = f"{BILLING}/subscription/{subscription_id}/bill-again/"
+    client = clients("finance")
+    refused, _ = client.act(path, {"reason": "price mended"})
+    assert refused.status_code == 422
+    assert "has not set it aside" in refused.text
+    panel.rows(
+        "billing", "UPDATE subscription SET billing_failures = 3 WHERE id = %s RETURNING id", subscription_id
+    )
+    assert "yes" in client.get(f"{BILLING}/subscription/{subscription_id}/change/").text
+    preview, sent = client.act(path, {"reason": "price mended"})
+    assert preview.status_code == 200
+    assert "Failures in a row" in preview.text
+    client.post(preview, sent | {"confirm": "1"})
+    sql = "SELECT billing_failures FROM subscription WHERE id = %s"
+    assert panel.rows("billing", sql, subscription_id) == [(0,)]
+    (row,) = panel.rows(
+        "billing", "SELECT command, reason FROM audit_record ORDER BY done_at DESC, id DESC LIMIT 1"
+    )
+    assert row == ("release_subscription", "price mended")
+    denied = clients("support").get(path)
+    assert denied.status_code == 403

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from html.parser import HTMLParser
 
 from shared.queue.messages.base import parse, state_of
 from shared.queue.messages.catalog import CollectionState, ProductState
@@ -93,3 +94,100 @@ def test_an_edit_over_somebody_elses_is_refused(panel: Panel, clients: Callable[
     values |= {"grants": grants, "kind": "recurring", "seen_at": "2020-01-01T00:00:00+00:00"}
     refused = client.post(page, values)
     assert "Somebody changed this product meanwhile" in refused.text
+
+
+class _Form(HTMLParser):
+    """The fields of a page's forms with what they hold."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.fields: dict[str, str] = {}
+        self._select = self._area = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        name = given.get("name", "")
+        if tag == "input" and name and given.get("type") not in ("submit", "button"):
+            if given.get("type") != "checkbox" or "checked" in given:
+                self.fields[name] = given.get("value", "on")
+        elif tag == "select":
+            self._select = name
+            self.fields[name] = ""
+        elif tag == "option" and self._select and "selected" in given:
+            self.fields[self._select] = given.get("value", "")
+        elif tag == "textarea" and name:
+            self._area = name
+            self.fields[name] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "select":
+            self._select = ""
+        if tag == "textarea":
+            self._area = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._area:
+            self.fields[self._area] += data
+
+
+def test_a_term_a_next_amount_and_policies_are_edited_and_published(
+    panel: Panel, clients: Callable[..., StaffClient]
+) -> None:
+    """What the admin sets reaches the event: fixed term, amount from a date, trial, changes, dunning."""
+    ((product_id,),) = panel.rows("movies", "SELECT id FROM product WHERE slug = 'family'")
+    client = clients("marketing")
+    page = client.get(f"/admin/catalog/product/{product_id}/change/")
+    fields = {n: v.removeprefix("\r").lstrip("\n") for n, v in _Form(page.text).fields.items()}
+    fields = {
+        name: value
+        for name, value in fields.items()
+        if name != "csrfmiddlewaretoken" and "__prefix__" not in name and name in _product_fields(fields)
+    }
+    assert fields["prices-0-amount"] == "799.00"
+    refused = client.post(
+        page, fields | {"prices-0-next_amount": "899.00", "dunning_policy": '{"cancel_day": 2}'}
+    )
+    assert "Say from when the next amount holds." in refused.text
+    assert "makes no sense" in refused.text
+    saved = client.post(
+        page,
+        fields
+        | {
+            "prices-0-term_periods": "12",
+            "prices-0-next_amount": "899.00",
+            "prices-0-valid_from_at_0": "2031-01-01",
+            "prices-0-valid_from_at_1": "00:00:00",
+            "trial_without_method": "invoice",
+            "change_cheaper": "now",
+            "dunning_policy": '{"soft_retry_days": [2, 4], "cancel_day": 10}',
+        },
+    )
+    assert "errornote" not in saved.text, saved.text[-3000:]
+    preview, sent = client.act(
+        f"/admin/catalog/product/{product_id}/publish/", {"reason": "a season's offer"}
+    )
+    client.post(preview, sent | {"confirm": "1"})
+    state = _states(panel)[-1]
+    assert isinstance(state, ProductState)
+    (price,) = state.prices
+    assert (price.amount.amount, price.term_periods) == (79900, 12)
+    assert price.next_amount is not None
+    assert price.next_amount.amount == 89900
+    assert price.valid_from is not None
+    assert price.valid_from.isoformat().startswith("2030-12-31T21:00")
+    assert (state.trial_without_method, state.change_policy) == (
+        "invoice",
+        {"dearer": "now", "cheaper": "now"},
+    )
+    assert state.dunning_policy == {"soft_retry_days": [2, 4], "cancel_day": 10}
+
+
+def _product_fields(fields: dict[str, str]) -> set[str]:
+    """Those of the product's own form, not of the page around it."""
+    own = {
+        "slug", "title_ru", "title_en", "kind", "group", "grants", "seen_at", "description_ru",
+        "description_en", "grace_days", "trial_needs_method", "trial_without_method",
+        "refund_window_days", "change_dearer", "change_cheaper", "dunning_policy", "rank",
+    }  # fmt: skip
+    return own | {name for name in fields if name.startswith("prices-")}

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from billing_api.api.documents import IDEMPOTENCY_KEY
@@ -121,7 +122,7 @@ class ReleasedBody(serializers.Serializer[Any]):
 class OperatorView(InternalView):
     """Base: operators alone; a preview answers 200, a deed 201."""
 
-    permission_classes = (IsOperator,)
+    permission_classes: tuple[type[BasePermission], ...] = (IsOperator,)
 
     def once(
         self,
@@ -140,18 +141,14 @@ class OperatorView(InternalView):
         return run_once(request, lambda: (200 if given["preview"] else 201, work(given, common)))
 
 
-def _schema(operation_id: str, form: Any, body: Any) -> Any:
-    return extend_schema(
-        operation_id=operation_id,
+class AdjustCharge(OperatorView):
+    @extend_schema(
+        operation_id="adjust_charge",
         tags=["adjustments"],
         parameters=[IDEMPOTENCY_KEY],
-        request=form,
-        responses={201: body, 200: body},
+        request=ChangeOfChargeInput,
+        responses={201: ChargeAdjustedBody, 200: ChargeAdjustedBody},
     )
-
-
-class AdjustCharge(OperatorView):
-    @_schema("adjust_charge", ChangeOfChargeInput, ChargeAdjustedBody)
     def post(self, request: Request, invoice_id: UUID) -> HttpResponse:
         """Corrects a charge by a correcting invoice or a credit note; the invoice itself never changes."""
 
@@ -172,7 +169,13 @@ class AdjustCharge(OperatorView):
 
 
 class WriteOff(OperatorView):
-    @_schema("write_off", AdjustmentInput, WrittenOffBody)
+    @extend_schema(
+        operation_id="write_off",
+        tags=["adjustments"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=AdjustmentInput,
+        responses={201: WrittenOffBody, 200: WrittenOffBody},
+    )
     def post(self, request: Request, invoice_id: UUID) -> HttpResponse:
         """Gives up what is due of an open invoice."""
 
@@ -184,7 +187,13 @@ class WriteOff(OperatorView):
 
 
 class VoidInvoice(OperatorView):
-    @_schema("void_invoice", AdjustmentInput, VoidingBody)
+    @extend_schema(
+        operation_id="void_invoice",
+        tags=["adjustments"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=AdjustmentInput,
+        responses={201: VoidingBody, 200: VoidingBody},
+    )
     def post(self, request: Request, invoice_id: UUID) -> HttpResponse:
         """Takes an open invoice back once its payments are closed."""
 
@@ -196,7 +205,13 @@ class VoidInvoice(OperatorView):
 
 
 class RefundPayment(OperatorView):
-    @_schema("refund_payment", AmountInput, RefundOrderedBody)
+    @extend_schema(
+        operation_id="refund_payment",
+        tags=["adjustments"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=AmountInput,
+        responses={201: RefundOrderedBody, 200: RefundOrderedBody},
+    )
     def post(self, request: Request, payment_id: UUID) -> HttpResponse:
         """Orders a refund of a part or the rest of a payment."""
 
@@ -216,7 +231,13 @@ class RefundPayment(OperatorView):
 
 
 class GrantGoodwill(OperatorView):
-    @_schema("grant_goodwill", AmountInput, GoodwillBody)
+    @extend_schema(
+        operation_id="grant_goodwill",
+        tags=["adjustments"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=AmountInput,
+        responses={201: GoodwillBody, 200: GoodwillBody},
+    )
     def post(self, request: Request, user_id: UUID) -> HttpResponse:
         """Gives a customer money on account."""
 
@@ -234,7 +255,13 @@ class GrantGoodwill(OperatorView):
 
 
 class ExtendSubscription(OperatorView):
-    @_schema("extend_subscription", DaysInput, ExtendedBody)
+    @extend_schema(
+        operation_id="extend_subscription",
+        tags=["adjustments"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=DaysInput,
+        responses={201: ExtendedBody, 200: ExtendedBody},
+    )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Gives a subscription days; its next invoice moves by as many."""
 
@@ -250,7 +277,13 @@ class ExtendSubscription(OperatorView):
 
 
 class ReleaseSubscription(OperatorView):
-    @_schema("release_subscription", AdjustmentInput, ReleasedBody)
+    @extend_schema(
+        operation_id="release_subscription",
+        tags=["adjustments"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=AdjustmentInput,
+        responses={201: ReleasedBody, 200: ReleasedBody},
+    )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Gives a subscription that the billing run set aside back to the next run."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rest_framework.permissions import BasePermission
 from rest_framework.views import APIView
 
 from billing_api.api.authentication import ServiceAuthentication
@@ -12,4 +13,4 @@ class InternalView(APIView):
     """Base of the views of /internal/: one of our services or the operator."""
 
     authentication_classes = (ServiceAuthentication,)
-    permission_classes = (IsService,)
+    permission_classes: tuple[type[BasePermission], ...] = (IsService,)

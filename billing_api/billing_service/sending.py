@@ -64,9 +64,8 @@ def _send(user_api: UserApi, order: OutgoingOrder) -> OrderAnswer:
 
 def _read(user_api: UserApi, order: OutgoingOrder, clock: Clock) -> None:
     """What PayAPI says is compared with our books, unless an event came while it was being asked."""
-    known = {} if order.payment_id is None else {order.payment_id: readings.known_sequence(order.payment_id)}
-    if order.payment_id is None:
-        known = dict(Payment.objects.filter(invoice_id=order.invoice_id).values_list("id", "sequence"))
+    of = {"id": order.payment_id} if order.payment_id else {"invoice_id": order.invoice_id}
+    known = dict(Payment.objects.filter(**of).values_list("id", "sequence"))
     states: list[PaymentState] = []
     try:
         states = [readings.state_of_view(view) for view in user_api.read_payments(order)]

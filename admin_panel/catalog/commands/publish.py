@@ -120,15 +120,16 @@ def product_state(product: Product) -> ProductState:
     )
 
 
-def _change_policy(
-    product: Product,
-) -> dict[Literal["dearer", "cheaper"], Literal["now", "at_period_end"]]:
+_Timing = Literal["now", "at_period_end"]
+
+
+def _change_policy(product: Product) -> dict[Literal["dearer", "cheaper"], _Timing]:
     """When a change to the product takes effect, from a cheaper and from a dearer one."""
-    now, at_period_end = "now", "at_period_end"
-    return {
-        "dearer": at_period_end if product.change_dearer == at_period_end else now,
-        "cheaper": now if product.change_cheaper == now else at_period_end,
-    }
+    return {"dearer": _timing(product.change_dearer), "cheaper": _timing(product.change_cheaper)}
+
+
+def _timing(value: str) -> _Timing:
+    return "at_period_end" if value == Product.When.AT_PERIOD_END else "now"
 
 
 def _price_state(price: Price) -> PriceState:

@@ -14,6 +14,7 @@ from billing_api.billing_service.domain.pricing import LineKind, PricedLine, Quo
 from billing_api.billing_service.models import Account, Invoice, InvoiceLine, Product, Subscription
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.pricing_inputs import Sale, price
+from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.period import Period
 
@@ -51,6 +52,7 @@ def issue_invoice(
     InvoiceLine.objects.bulk_create(
         [_line(invoice, position, line, product, terms) for position, line in enumerate(quote.lines, start=1)]
     )
+    failpoint("billing.renew.after_invoice_insert")
     discount_rules.keep_uses(account, invoice, quote.discounts, sale.day)
     posting.post(
         ledger.invoice_issued(

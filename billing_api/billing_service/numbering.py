@@ -7,6 +7,7 @@ from typing import Final
 
 from billing_api.billing_service.database import cursor
 from billing_api.billing_service.models import CreditNote, Invoice
+from shared.failpoints import failpoint
 from shared.period import day_in_zone
 
 SELLER_TIME_ZONE: Final = "Europe/Moscow"  # a document's year is that of the seller's calendar
@@ -69,3 +70,4 @@ class Documents:
             numbers = {str(found[0]): found[1] for found in database.fetchall()}
         for row in rows:
             row.number = numbers[str(row.id)]
+        failpoint("billing.numbers.given_before_commit")

@@ -14,6 +14,7 @@ from billing_api.billing_service.models import Account, CollectionAttempt, Invoi
 from billing_api.billing_service.models import PaymentCancellation as CancellationRow
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.reports import report
+from shared.failpoints import failpoint
 from shared.queue.messages.payments import PaymentState, PaymentStatus
 
 
@@ -71,6 +72,7 @@ def _apply(account: Account, state: PaymentState, sequence: int | None, now: dat
     )
     payment, was, is_newer = _keep(account, invoice, state, sequence, now)
     posted = _post_captured(account, payment, invoice, state, documents, now)
+    failpoint("billing.ledger.between_two_postings")
     refunded = refunds.post_refunds(account, payment, invoice, state.refunds, documents, now)
     if is_newer and was != state.status.value:
         _follow(account, payment, invoice, state, now)

@@ -21,6 +21,7 @@ from billing_api.billing_service.prices import take_new_price
 from billing_api.billing_service.pricing_inputs import Sale
 from billing_api.billing_service.reports import BILLING_SET_ASIDE, report
 from shared.errors import AppError, invalid, not_found
+from shared.failpoints import failpoint
 from shared.period import Period, day_in_zone
 
 SHARD_SIZE: Final = 100
@@ -117,6 +118,7 @@ def run_billing_shard(run_id: UUID, shard: int, *, now: datetime) -> ShardDone:
     pending = RunItem.objects.filter(run=run, shard=shard, state="pending").order_by("account_id", "id")
     for item_id in list(pending.values_list("id", flat=True)):
         try:
+            failpoint("billing.run.mid_batch")
             _bill_item(run, item_id, now)
         except Exception as error:  # whatever is wrong with one account is kept with it
             _set_aside(run, item_id, error, now)

@@ -1,4 +1,4 @@
-"""billing-worker: consumers of three queues, the outbox relay, the sender of orders, health."""
+"""billing-worker: consumers of three queues, the outbox relay, the sender of orders, proofs, health."""
 
 from __future__ import annotations
 
@@ -99,6 +99,7 @@ def _health() -> Health:
 async def main() -> None:
     """Runs until SIGTERM or SIGINT."""
     from billing_api.billing_service.clients.user_api import UserApi
+    from billing_api.proving import Prover
     from billing_api.sending import Sender
     from shared.service_client import SyncServiceClient
 
@@ -117,6 +118,7 @@ async def main() -> None:
             AUDIENCE, own.database_url.get_secret_value(), own.amqp_url.get_secret_value(), MEASURES
         ).run,
         "orders": Sender(UserApi(calls), clock).run,
+        "proofs": Prover().run,
     }
     try:
         await run_worker(loops, _health(), own.health_port)

@@ -161,6 +161,7 @@ class Catalogue:
         kind: Any = "recurring",
         rank: int = 0,
         status: Any = "published",
+        **terms: Any,
     ) -> UUID:
         product_id = product_id or new_id()
         self._billing.prices[product_id] = price
@@ -173,7 +174,7 @@ class Catalogue:
             title=LocalizedText(ru="Базовая", en="Basic"),
             description=LocalizedText(ru="Фильмы", en="Films"),
             grants=list(grants),
-            prices=[PriceState(price_id=new_id(), amount=Money(price), is_default=True)],
+            prices=[PriceState(price_id=new_id(), amount=Money(price), is_default=True, **terms)],
             rank=rank,
             status=status,
             updated_at=self._clock.now(),

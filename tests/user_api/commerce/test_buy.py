@@ -264,6 +264,10 @@ async def test_a_saved_method_pays(
     assert foreign.status_code == 404
     assert foreign.json()["type"] == "/problems/payment-method-not-found"
     assert (await anna.buy(product, payment=saved)).json()["payment"]["status"] == "succeeded"
+    assert billing.started[-1].payment_method_id is None, "a card without the consent to charge it"
+    billing.subscriptions[max(billing.subscriptions)]["status"] = "expired"
+    await anna.buy(await catalogue.product("collection:c"), payment=saved, consent=CONSENT)
+    assert str(billing.started[-1].payment_method_id) == method["id"]
 
 
 async def test_a_one_time_purchase(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 import httpx
 import pytest
 
+from shared.clock import ManualClock
+from shared.money import Money
 from tests.user_api.commerce.conftest import Catalogue
 
 
@@ -35,6 +40,30 @@ async def test_a_product_in_two_languages_with_its_price(
     assert english["prices"][0]["amount"] == {"amount": 29900, "currency": "RUB"}
     await catalogue.product("feature:hd", product_id=product, status="retired")
     assert (await client.get(f"/v1/products/{product}")).status_code == 404
+
+
+async def test_a_price_shows_its_term_and_its_next_amount_until_it_holds(
+    client: httpx.AsyncClient, catalogue: Catalogue, clock: ManualClock
+) -> None:
+    changes_at = clock.now() + timedelta(days=30)
+    product = await catalogue.product(
+        "feature:hd", price=29900, term_periods=12, next_amount=Money(34900), valid_from=changes_at
+    )
+    ahead = await catalogue.product("feature:hd", price=29900, valid_from=changes_at)
+
+    async def price() -> dict[str, Any]:
+        (only,) = (await client.get(f"/v1/products/{product}")).json()["prices"]
+        return dict(only)
+
+    shown = await price()
+    assert (shown["amount"]["amount"], shown["term_periods"]) == (29900, 12)
+    assert shown["next_amount"] == {"amount": 34900, "currency": "RUB"}
+    assert datetime.fromisoformat(shown["next_amount_from"]) == changes_at
+    assert (await client.get(f"/v1/products/{ahead}")).json()["prices"] == [], "on sale from its date"
+    clock.advance(timedelta(days=30))
+    shown = await price()
+    assert (shown["amount"]["amount"], shown["next_amount"], shown["next_amount_from"]) == (34900, None, None)
+    assert len((await client.get(f"/v1/products/{ahead}")).json()["prices"]) == 1
 
 
 @pytest.mark.parametrize("cursor", ["x", "W10", "WzEsMl0", "WzEsIngiXQ", "%00", "a" * 600])

@@ -36,6 +36,7 @@ class QuoteBody(Strict):
 
 class StartBody(QuoteBody):
     expected_amount: Money | None = None
+    payment_method_id: UUID | None = None
 
 
 class CancellationBody(Strict):
@@ -68,6 +69,7 @@ class FakeBillingApi(FakeService):
         self.kinds: dict[UUID, str] = {}
         self.subscriptions: dict[UUID, dict[str, Any]] = {}
         self.invoices: dict[UUID, dict[str, Any]] = {}
+        self.started: list[StartBody] = []
         super().__init__(clock)
 
     def routes(self) -> None:
@@ -219,6 +221,7 @@ class FakeBillingApi(FakeService):
         return self.prices[product_id]
 
     def _start(self, body: StartBody) -> tuple[int, Any]:
+        self.started.append(body)
         price = self._price(body.product_id)
         if body.promo_code == "EXPIRED":
             raise Refusal(422, "promo-code-expired")

@@ -15,6 +15,15 @@ class Migration(migrations.Migration):
             name="KnownCard",
             fields=[
                 ("payment_method_id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                (
+                    "account",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="billing_service.account",
+                    ),
+                ),
                 ("fingerprint", models.CharField(db_index=True, max_length=128)),
                 ("sequence", models.BigIntegerField()),
                 ("is_active", models.BooleanField(default=True)),
@@ -67,16 +76,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("kind", "payment_reading"), ("state", "pending")),
                 fields=("payment_id",),
                 name="outgoing_order_one_reading",
-            ),
-        ),
-        migrations.AddField(
-            model_name="knowncard",
-            name="account",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to="billing_service.account",
             ),
         ),
         migrations.AddIndex(

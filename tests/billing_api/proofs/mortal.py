@@ -12,6 +12,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+ANSWER = "lives: "  # whatever else stands on the output is a log of a life
+
 
 def bill(now: datetime, _argument: str) -> None:
     """A whole billing run, as the scheduler's worker would ask for it."""
@@ -63,12 +65,12 @@ def main() -> None:
 
     django.setup()
     lives: list[int] = []
-    print("ready", flush=True)
+    print(f"{ANSWER}{json.dumps('ready')}", flush=True)
     for line in sys.stdin:
         if line.strip() == "wait":
             codes = [os.waitstatus_to_exitcode(os.waitpid(life, 0)[1]) for life in lives]
             lives.clear()
-            print(json.dumps(codes), flush=True)
+            print(f"{ANSWER}{json.dumps(codes)}", flush=True)
             continue
         what, now, setting, argument = (*line.split(), "", "")[:4]
         life = os.fork()

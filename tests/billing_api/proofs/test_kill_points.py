@@ -14,6 +14,7 @@ import pytest
 
 from shared.ids import new_id
 from tests.billing_api.commands.test_renewing import subscriber
+from tests.billing_api.proofs.mortal import ANSWER
 from tests.servers import DatabaseUrls
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,11 +34,14 @@ class Mortal:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._line() == "ready"
+        assert self._answer() == "ready"
 
-    def _line(self) -> str:
+    def _answer(self) -> Any:
         assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        for line in self._process.stdout:
+            if line.startswith(ANSWER):
+                return json.loads(line.removeprefix(ANSWER))
+        raise AssertionError("the process has ended")
 
     def live(self, *lives: tuple[Any, ...]) -> list[int]:
         """Each life is (what, moment, fail points, argument); they run at the same time."""
@@ -45,7 +49,7 @@ class Mortal:
         for what, now, points, *argument in lives:
             print(what, now.isoformat(), points, *argument, file=self._process.stdin, flush=True)
         print("wait", file=self._process.stdin, flush=True)
-        codes: list[int] = json.loads(self._line())
+        codes: list[int] = self._answer()
         return codes
 
     def end(self) -> None:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("billing_service", "0003_change_of_product"),
+        ("billing_service", "0004_guards_once"),
     ]
 
     operations = [

@@ -1,0 +1,128 @@
+"""Transactions of two round trips: whole or nothing, one after the other, and part of a caller's."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connections, transaction
+
+from shared.errors import AppError
+from shared.ids import new_id
+from shared.money import Money
+
+pytestmark = pytest.mark.usefixtures("billing")
+
+
+def opened(now: datetime) -> Any:
+    from billing_api.billing_service.models import Account
+
+    return Account.objects.create(user_id=new_id(), created_at=now, updated_at=now)
+
+
+def gift(user_id: Any, now: datetime, amount: int = 100, **more: Any) -> Any:
+    from billing_api.billing_service.actors import Actor
+    from billing_api.billing_service.commands.grant_goodwill import grant_goodwill
+
+    return grant_goodwill(user_id, Money(amount), actor=Actor("staff", "x"), reason="asked", now=now, **more)
+
+
+def counts() -> tuple[int, int, int]:
+    from billing_api.billing_service.models import AuditRecord, LedgerEntry, LedgerTransaction
+
+    return LedgerTransaction.objects.count(), LedgerEntry.objects.count(), AuditRecord.objects.count()
+
+
+def is_idle() -> bool:
+    """No transaction is open on this thread's connection."""
+    return connections["billing"].connection.get_transaction_status() == 0
+
+
+def test_what_is_only_read_leaves_nothing_open(now: datetime) -> None:
+    account = opened(now)
+    assert gift(account.user_id, now, preview=True).balance_after == Money(100)
+    assert is_idle()
+    with pytest.raises(AppError, match="account-not-found"):
+        gift(new_id(), now)
+    assert is_idle()
+    with pytest.raises(AppError, match="amount-not-positive"):
+        gift(account.user_id, now, amount=0)
+    assert is_idle()
+    assert counts() == (0, 0, 0)
+
+
+def test_what_the_database_refuses_at_commit_leaves_nothing(now: datetime, monkeypatch: Any) -> None:
+    from billing_api.billing_service import ledger_chain
+
+    account = opened(now)
+    monkeypatch.setattr(ledger_chain, "chain_hash", lambda *_: "0" * 64)
+    with pytest.raises(DatabaseError, match="does not carry the hash"):
+        gift(account.user_id, now)
+    monkeypatch.undo()
+    assert is_idle()
+    assert counts() == (0, 0, 0)
+    gift(account.user_id, now)  # the connection goes on
+    assert counts() == (1, 2, 1)
+
+
+def test_inside_a_callers_transaction_the_caller_decides(now: datetime) -> None:
+    account = opened(now)
+    with transaction.atomic(using="billing"):
+        gift(account.user_id, now)
+        assert counts() == (1, 2, 1)
+        transaction.set_rollback(True, using="billing")
+    assert counts() == (0, 0, 0)
+    with transaction.atomic(using="billing"):
+        gift(account.user_id, now)
+        gift(account.user_id, now)
+    assert counts() == (2, 4, 2)
+
+
+def test_many_at_once_make_one_chain(now: datetime) -> None:
+    """Each waits for the one before and goes on from where that one ended."""
+    from billing_api.billing_service.ledger_chain_proof import prove_ledger
+    from billing_api.billing_service.models import AccountBalance
+
+    account = opened(now)
+    errors: list[Exception] = []
+
+    def client() -> None:
+        try:
+            for _ in range(10):
+                gift(account.user_id, now)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=client) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    stands = AccountBalance.objects.get(account=account)
+    assert (stands.balance_minor, stands.entry_count) == (-6000, 60)
+    assert prove_ledger().holds
+
+
+def test_a_connection_that_the_server_ended_is_replaced(now: datetime, superuser: Any) -> None:
+    """As after a restart of Postgres: the next request finds out without asking."""
+    account = opened(now)
+    connection = connections["billing"]
+    connection.close_if_unusable_or_obsolete()
+    assert connection.is_usable()
+    superuser.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    for _ in range(100):
+        if not connection.is_usable():
+            break
+        threading.Event().wait(0.02)
+    assert not connection.is_usable()
+    connection.health_check_done = False  # as at the beginning of a request
+    gift(account.user_id, now)
+    assert counts() == (1, 2, 1)

@@ -53,13 +53,15 @@ def together(*statements: Statement) -> list[tuple[Any, ...]]:
 
     Gives the rows of the last one, [] when it gives none. Outside a transaction they make one of their own.
     """
-    return _send(statements)
+    with cursor() as database:
+        return _send(database, statements)
 
 
 class Brief:
     """A transaction of two round trips: ``read`` begins it, ``write`` commits it."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Any) -> None:
+        self._database = database
         # Inside a caller's transaction both are statements of it, and the caller commits.
         self._own = not connections[DATABASE].in_atomic_block
         self.is_open = False
@@ -67,38 +69,40 @@ class Brief:
     def read(self, *statements: Statement) -> list[tuple[Any, ...]]:
         """Holds and reads; the rows of the last statement."""
         self.is_open = self._own
-        return _send(statements, before="BEGIN;" if self._own else "")
+        return _send(self._database, statements, before="BEGIN;" if self._own else "")
 
     def write(self, *statements: Statement) -> None:
         """Writes and commits. What the database refuses is raised, and nothing of it stays."""
-        _send(statements, after=";COMMIT" if self._own else "")
+        _send(self._database, statements, after=";COMMIT" if self._own else "")
         self.is_open = False
 
 
 @contextmanager
 def brief() -> Iterator[Brief]:
     """For the commands that are asked most. Left without ``write``, or by an error, it has done nothing."""
-    work = Brief()
-    try:
-        yield work
-    finally:
-        if work.is_open:
-            with suppress(Error), cursor() as database:  # a lost connection has rolled back by itself
-                database.execute("ROLLBACK")
+    with cursor() as database:
+        work = Brief(database)
+        try:
+            yield work
+        finally:
+            if work.is_open:
+                with suppress(Error):  # a lost connection has rolled back by itself
+                    database.execute("ROLLBACK")
 
 
 # Names of the statements each live connection has planned already.
 _planned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
-def _send(statements: Sequence[Statement], before: str = "", after: str = "") -> list[tuple[Any, ...]]:
-    with cursor() as database:
-        known = _planned.setdefault(database.connection, set())
-        for query in {one.query for one in statements if one.query.name not in known}:
-            database.execute(f"PREPARE {query.name} ({query.types}) AS {query.sql}")
-            known.add(query.name)
-        # The driver quotes every value; the rest of the text is ours.
-        texts = [f"EXECUTE {one.query.name} ({', '.join(['%s'] * len(one.values))})" for one in statements]
-        values = [str(value) if type(value) is UUID else value for one in statements for value in one.values]
-        database.execute(before + ";".join(texts) + after, values)
-        return database.fetchall() if database.description else []
+def _send(
+    database: Any, statements: Sequence[Statement], before: str = "", after: str = ""
+) -> list[tuple[Any, ...]]:
+    known = _planned.setdefault(database.connection, set())
+    for query in {one.query for one in statements if one.query.name not in known}:
+        database.execute(f"PREPARE {query.name} ({query.types}) AS {query.sql}")
+        known.add(query.name)
+    # The driver quotes every value; the rest of the text is ours.
+    texts = [f"EXECUTE {one.query.name} ({', '.join(['%s'] * len(one.values))})" for one in statements]
+    values = [str(value) if type(value) is UUID else value for one in statements for value in one.values]
+    database.execute(before + ";".join(texts) + after, values)
+    return database.fetchall() if database.description else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,6 +18,14 @@ from shared.errors import not_found
 
 if TYPE_CHECKING:
     from billing_api.billing_service.queries.invoice_reading import InvoiceRow, LineRow
+
+
+Told = tuple[Any, dict[str, list[str]]]
+
+
+def told(steps: Any, currency: str) -> Told:
+    """The steps and their sentences."""
+    return steps, explanation(steps, currency)
 
 
 def invoices_of(user_id: UUID, status: str | None = None) -> QuerySet[Invoice]:
@@ -49,10 +57,14 @@ def invoice_view(row: Invoice) -> dict[str, Any]:
 
 
 def invoice_body(
-    row: Invoice | InvoiceRow, user_id: str, lines: Iterable[InvoiceLine | LineRow]
+    row: Invoice | InvoiceRow,
+    user_id: str,
+    lines: Iterable[InvoiceLine | LineRow],
+    tell: Callable[[Any, str], Told] = told,
 ) -> dict[str, Any]:
-    """InvoiceView from a row, however it was read; lines in their order."""
+    """InvoiceView from a row, however it was read; lines in their order. ``tell`` reads stored steps."""
     currency = row.currency
+    steps, explained = tell(row.steps, currency)
     return {
         "id": str(row.id),
         "number": row.number,
@@ -67,9 +79,9 @@ def invoice_body(
         "paid": money(row.paid_minor, currency),
         "credited": money(row.credited_minor, currency),
         "amount_due": money(row.amount_due_minor, currency),
-        "lines": [line_view(line, currency) for line in lines],
-        "steps": row.steps,
-        "explanation": explanation(row.steps, currency),
+        "lines": [line_view(line, currency, tell) for line in lines],
+        "steps": steps,
+        "explanation": explained,
         "reason": row.reason or None,
         "issued_at": moment(row.issued_at),
         "due_at": moment(row.due_at),
@@ -77,7 +89,10 @@ def invoice_body(
     }
 
 
-def line_view(line: InvoiceLine | LineRow, currency: str) -> dict[str, Any]:
+def line_view(
+    line: InvoiceLine | LineRow, currency: str, tell: Callable[[Any, str], Told] = told
+) -> dict[str, Any]:
+    steps, explained = tell(line.steps, currency)
     return {
         "id": str(line.id),
         "kind": line.kind,
@@ -91,8 +106,8 @@ def line_view(line: InvoiceLine | LineRow, currency: str) -> dict[str, Any]:
         "vat": money(line.vat_minor, currency),
         "vat_rate_bp": line.vat_rate_bp,
         "period": span(line.period_start_on, line.period_end_on),
-        "steps": line.steps,
-        "explanation": explanation(line.steps, currency),
+        "steps": steps,
+        "explanation": explained,
     }
 
 

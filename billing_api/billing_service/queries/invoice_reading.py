@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from billing_api.billing_service.database import Query, together
-from billing_api.billing_service.queries.documents import invoice_body
+from billing_api.billing_service.queries.documents import Told, invoice_body, told
 from shared.errors import not_found
 
 
@@ -82,14 +82,20 @@ def read_invoice(invoice_id: UUID, user_id: UUID | None = None) -> dict[str, Any
         raise not_found("invoice")
     row = InvoiceRow(*found[0][:_OF_INVOICE])
     lines = [_line(LineRow(*one[_OF_INVOICE:])) for one in found if one[_OF_INVOICE] is not None]
-    return invoice_body(row._replace(steps=_parsed(row.steps)), row.user_id, lines)
+    return invoice_body(row, row.user_id, lines, _told)
 
 
 def _line(row: LineRow) -> LineRow:
-    return row._replace(description=_parsed(row.description), steps=_parsed(row.steps))
+    return row._replace(description=_parsed(row.description))
+
+
+# What is stored does not change, and renewals at one price say the same, word by word. Nobody may change
+# the values these give.
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Any:
+    return orjson.loads(text)
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str) -> Any:
-    """Stored JSON as a value that nobody may change: renewals at one price say the same, word by word."""
-    return orjson.loads(text)
+def _told(steps: str, currency: str) -> Told:
+    return told(orjson.loads(steps), currency)

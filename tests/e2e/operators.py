@@ -55,6 +55,16 @@ def purchases(collector: Collector) -> list[list[tuple[str, str]]]:
     return found
 
 
+def is_one_trace(collector: Collector) -> bool:
+    """Whether some right granted leads back through all of ``PURCHASE``, in this order."""
+
+    def leads_back(path: list[tuple[str, str]]) -> bool:
+        rest = iter(path)
+        return all(step in rest for step in PURCHASE)
+
+    return any(leads_back(path) for path in purchases(collector))
+
+
 def documented_metrics() -> list[tuple[str, set[str], list[str]]]:
     """(metric, its labels, processes that show it) by the table of docs/operations.md."""
     section = OPERATIONS.read_text(encoding="utf-8").split("## Metrics")[1].split("\n## ")[0]

@@ -26,7 +26,7 @@ async def test_one_purchase_crosses_the_whole_diagram(
     assert await asyncio.to_thread(verify.run, verify.Services(stack.urls, stack.operator_tokens)) == 0
 
     def traced() -> bool:
-        return operators.PURCHASE in operators.purchases(collector)
+        return operators.is_one_trace(collector)
 
     await asyncio.to_thread(until, traced, "the purchase as one trace", 30)
     assert await asyncio.to_thread(operators.check_metrics, running_stack) >= 20

@@ -99,6 +99,15 @@ class Payment(Base):
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012 - SQLAlchemy's own protocol
 
 
+class ErasedCustomer(Base):
+    """A customer whose personal data was erased on their wish. Append-only."""
+
+    __tablename__ = "erased_customer"
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    erased_at: Mapped[datetime]
+
+
 class Attempt(Base):
     """One try to charge. Its id is the provider's InvoiceId and the X-Request-ID of the charge."""
 

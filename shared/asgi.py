@@ -26,12 +26,16 @@ SAFE_HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 ]
 
 _NOTIFICATIONS: Final = "/v1/webhooks/"
 _NO_CARD_NUMBERS: Final = "A card number is never sent here: the browser encrypts it for the provider."
+
+# Refusals that operators watch (reliability 4.9): who is not known, not allowed, or too eager.
+SECURITY_KINDS: Final = frozenset({Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.TOO_MANY})
 
 log = logs.logger(__name__)
 
@@ -172,6 +176,9 @@ async def on_app_error(request: Request, error: Exception) -> Response:
     status, body, headers = problem.of_error(error, correlation.current())
     if error.kind is Kind.BROKEN_INVARIANT:
         log.error("broken-invariant", code=error.code, detail=error.detail)
+    elif error.kind in SECURITY_KINDS:
+        route = getattr(request.scope.get("route"), "path", None) or "unmatched"
+        log.warning("access-refused", code=error.code, method=request.method, route=route)
     headers.pop("Content-Type")
     return Response(
         json.dumps(jsonable_encoder(body), ensure_ascii=False),

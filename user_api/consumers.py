@@ -17,6 +17,7 @@ from user_api.user_service import payment_copy
 from user_api.user_service.apply_catalog_event import apply_collection_event, apply_product_event
 from user_api.user_service.apply_subscription_event import apply_subscription_event
 from user_api.user_service.database import Sessions
+from user_api.user_service.erase_user import forget_cards_if_erased
 
 PAYMENTS, INVOICES, CATALOG = "users.payments", "users.invoices", "users.catalog"
 
@@ -48,6 +49,8 @@ class EventHandlers:
                 await payment_copy.store(session, payment_copy.word_of_event(state), now)
             elif isinstance(state, PaymentMethodState):
                 await payment_copy.store_method(session, state, now)
+            if isinstance(state, (PaymentState, PaymentMethodState)):
+                await forget_cards_if_erased(session, state.user_id)
 
     async def handle_invoice_event(self, envelope: Envelope) -> None:
         """Of the invoices' exchange only subscriptions matter here; the rest is noted and let go."""

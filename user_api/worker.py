@@ -19,11 +19,17 @@ from user_api.development_mail import print_letters
 from user_api.readiness import make_health
 from user_api.resources import Resources, open_resources
 from user_api.settings import Settings
+from user_api.user_service.database import DATABASE_AWAY
+from user_api.user_service.erase_user import finish_erasure, list_unfinished
 from user_api.user_service.finish_endings import finish_endings
 from user_api.user_service.purge_expired import purge_expired
 
 PURGE_EVERY_SECONDS: Final = 3600
 ENDINGS_EVERY_SECONDS: Final = 5
+ERASURES_EVERY_SECONDS: Final = 2
+ERASURES_AT_ONCE: Final = 20
+
+log = logs.logger(__name__)
 
 
 async def tidy_up(resources: Resources, stop: asyncio.Event) -> None:
@@ -48,6 +54,17 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
         return
 
 
+async def finish_erasures(resources: Resources, stop: asyncio.Event) -> None:
+    """Takes up erasures whose process was killed, or whose other places were away, until ``stop``."""
+    while not stop.is_set():
+        try:
+            for user_id in await list_unfinished(resources.commerce, ERASURES_AT_ONCE):
+                await finish_erasure(resources.commerce, resources.session_store, user_id)
+        except DATABASE_AWAY as error:
+            log.warning("erasures-wait", error=type(error).__name__)
+        await _pause(stop, ERASURES_EVERY_SECONDS)
+
+
 def make_loops(resources: Resources) -> dict[str, Loop]:
     """Everything the worker does, by name."""
     database_url = resources.settings.database_url.get_secret_value()
@@ -61,6 +78,7 @@ def make_loops(resources: Resources) -> dict[str, Loop]:
     loops["measures"] = Measures("user-api", database_url, amqp_url).run
     loops["tidy-up"] = partial(tidy_up, resources)
     loops["endings"] = partial(finish, resources)
+    loops["erasures"] = partial(finish_erasures, resources)
     if resources.settings.app_env is AppEnv.DEVELOPMENT:
         loops["development-mail"] = partial(print_letters, resources)
     return loops

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,6 +13,9 @@ from rest_framework import exceptions
 
 from shared import correlation, logs, problem
 from shared.errors import AppError, Kind, unavailable
+
+# Refusals that operators watch: who is not known, not allowed, or too eager.
+_SECURITY_KINDS: Final = frozenset({Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.TOO_MANY})
 
 log = logs.logger(__name__)
 
@@ -36,6 +39,8 @@ def of_error(error: AppError) -> HttpResponse:
     status, body, headers = problem.of_error(error, correlation.current())
     if error.kind is Kind.BROKEN_INVARIANT:
         log.error("broken-invariant", code=error.code, detail=error.detail)
+    elif error.kind in _SECURITY_KINDS:
+        log.warning("access-refused", code=error.code)
     return respond(status, body, headers)
 
 

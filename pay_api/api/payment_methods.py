@@ -10,11 +10,21 @@ from fastapi import APIRouter, Request, Response
 from pay_api import repository
 from pay_api.api.deps import EdgeDep, KeyHeader, ServiceDep, run_keyed
 from pay_api.api.payments import load_view
-from pay_api.api.schemas import AddMethodBody, PaymentMethodList, PaymentView, json_of, view_method
+from pay_api.api.schemas import (
+    AddMethodBody,
+    ErasureBody,
+    ErasureView,
+    PaymentMethodList,
+    PaymentView,
+    json_of,
+    view_method,
+)
 from pay_api.pay_service.add_method import AddMethod, add_method
 from pay_api.pay_service.detach_method import detach_method
+from pay_api.pay_service.erase_customer import erase_customer
 from pay_api.vault import Payer
 from shared.asgi import problem_responses
+from shared.errors import forbidden
 
 router = APIRouter(tags=["payment methods"])
 
@@ -60,6 +70,33 @@ async def add(
         )
         await add_method(edge.ctx, command)
         return 201, json_of(await load_view(edge, body.payment_id))
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
+
+
+@router.post(
+    "/v1/customers/{user_id}/erasure",
+    response_model=ErasureView,
+    responses=problem_responses(401, 403, 409),
+)
+async def erase(
+    request: Request,
+    user_id: UUID,
+    body: ErasureBody,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    key: KeyHeader = None,
+) -> Response:
+    """Forgets who the customer was: saved cards, contacts of payments. The payments themselves stay.
+
+    409 `payment-in-progress` while money of theirs moves.
+    """
+    if caller.name not in ("user-api", "operator"):
+        raise forbidden()
+
+    async def work() -> tuple[int, Any]:
+        erased_at = await erase_customer(edge.ctx, user_id)
+        return 200, {"user_id": str(user_id), "erased_at": erased_at.isoformat()}
 
     return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
 

@@ -168,6 +168,17 @@ class AttemptBody(_Body):
     save_method: bool = False
 
 
+class ErasureBody(_Body):
+    """Nothing needs to be said."""
+
+
+class ErasureView(BaseModel):
+    """When the customer's personal data was erased here."""
+
+    user_id: UUID
+    erased_at: datetime
+
+
 class AddMethodBody(_Body):
     """A card to save without a purchase; ``payment_id`` is the id of the 1.00 RUB check."""
 

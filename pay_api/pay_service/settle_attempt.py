@@ -9,7 +9,7 @@ from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pay_api import repository
-from pay_api.models import Attempt, Payment, PaymentMethod
+from pay_api.models import Attempt, ErasedCustomer, Payment, PaymentMethod
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import PROVIDER_UNAVAILABLE, DeclineReason
@@ -265,6 +265,9 @@ async def _keep_method(
     card = card_to_save(payment, attempt, paid)
     if card is None or paid.token is None:
         return
+    with session.no_autoflush:
+        if await session.get(ErasedCustomer, payment.user_id) is not None:
+            return  # told too late: the customer has had everything erased meanwhile
     method = PaymentMethod(
         id=new_id(),
         user_id=payment.user_id,

@@ -78,6 +78,24 @@ class LinkBody(RequestBody):
     key: LinkKey
 
 
+class ConfirmBody(RequestBody):
+    """The password once more, for what matters."""
+
+    current_password: GivenPassword
+
+
+class ErasureView(BaseModel):
+    """The act of erasure: what was done where, and when. ``completed_at`` is null while steps are left."""
+
+    id: UUID
+    user_id: UUID
+    requested_at: datetime
+    anonymised_at: datetime
+    sessions_forgotten_at: datetime | None
+    payments_erased_at: datetime | None
+    completed_at: datetime | None
+
+
 class UserView(BaseModel):
     """``email_confirmed_at`` is null until the link sent to the address has been used."""
 

@@ -8,15 +8,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+from sqlalchemy import select
 
 from shared.asgi import problem_responses
 from shared.auth import Service
-from shared.errors import forbidden
+from shared.errors import forbidden, not_found
 from shared.idempotent_route import run_once
+from user_api.api.account_schemas import ErasureView
 from user_api.api.deps import AppResources, CallerService, IdempotencyKey, Line, RequestBody, key_scope
 from user_api.resources import Resources
 from user_api.user_service.block_user import Order, block_user, sign_out_user, unblock_user
-from user_api.user_service.models import User
+from user_api.user_service.models import Erasure, User
 
 router = APIRouter(
     prefix="/internal/v1/users", tags=["internal"], responses=problem_responses(401, 403, 404, 409)
@@ -54,6 +56,18 @@ async def _act(
 
     scope = key_scope(request, caller.name, key, body)
     return await run_once(resources.sessions, resources.clock, scope, work)
+
+
+@router.get("/{user_id}/erasure")
+async def get_erasure(user_id: UUID, resources: AppResources, caller: CallerService) -> ErasureView:
+    """The act of a user's erasure, for whoever has to prove it (it holds no contacts)."""
+    if caller.name not in _ALLOWED:
+        raise forbidden()
+    async with resources.sessions() as session:
+        act = await session.scalar(select(Erasure).where(Erasure.user_id == user_id))
+    if act is None:
+        raise not_found("erasure")
+    return ErasureView.model_validate(act, from_attributes=True)
 
 
 @router.post("/{user_id}/block", response_model=dict[str, AccountView])

@@ -17,6 +17,7 @@ router = APIRouter(prefix="/internal/v1", tags=["internal"], responses=problem_r
 PENDING_SQL: Final[dict[str, str]] = {
     "outbox": "SELECT count(*) FROM outbox WHERE published_at IS NULL",
     "requests": "SELECT count(*) FROM idempotency_key WHERE response_status IS NULL AND leased_until > :now",
+    "erasures": "SELECT count(*) FROM erasures WHERE completed_at IS NULL",
     "failed_events": "SELECT count(*) FROM inbox WHERE outcome = 'failed'",
 }
 

@@ -143,6 +143,9 @@ class BillingApi:
     async def list_subscriptions(self, params: dict[str, str | int]) -> dict[str, Any]:
         return await self._client.call("GET", "/internal/v1/subscriptions", params=params)
 
+    async def list_invoices(self, params: dict[str, str | int]) -> dict[str, Any]:
+        return await self._client.call("GET", "/internal/v1/invoices", params=params)
+
     async def get_subscription(self, subscription_id: UUID) -> SubscriptionView:
         path = f"/internal/v1/subscriptions/{subscription_id}"
         return self._as(SubscriptionView, await self._client.call("GET", path))

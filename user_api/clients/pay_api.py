@@ -131,6 +131,10 @@ class PayApi:
     async def detach_method(self, user_id: UUID, payment_method_id: UUID) -> None:
         await self._client.call("DELETE", f"/v1/customers/{user_id}/payment-methods/{payment_method_id}")
 
+    async def erase_customer(self, user_id: UUID, key: UUID) -> None:
+        """Has PayAPI forget who the customer was; 409 ``payment-in-progress`` while money of theirs moves."""
+        await self._client.call("POST", f"/v1/customers/{user_id}/erasure", json={}, idempotency_key=key)
+
     def _view(self, answer: dict[str, Any]) -> PaymentView:
         try:
             return PaymentView.model_validate(answer)

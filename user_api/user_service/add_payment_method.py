@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from shared.errors import AppError
 from shared.ids import new_id
 from shared.money import Money
-from user_api.user_service import consents, payment_copy
+from user_api.user_service import consents, payment_copy, repository
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment
 from user_api.user_service.consents import Consent
@@ -77,6 +77,7 @@ async def _commit_intent(
         known = await find_request(session, request_id)
         if known is not None:
             return known.id, False
+        await repository.hold_user(session, user_id)
         payment_id = new_id()
         await session.execute(
             insert(Payment).values(

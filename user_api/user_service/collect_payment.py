@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.errors import AppError, Kind, conflict, invalid
 from shared.money import Money
 from user_api.clients.pay_api import PaymentView
-from user_api.user_service import consents, payment_copy
+from user_api.user_service import consents, payment_copy, repository
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment, PaymentMethod
 from user_api.user_service.customer import load_customer
@@ -83,6 +83,7 @@ class _Intent:
 async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
     now = commerce.clock.now()
     async with commerce.sessions.begin() as session:
+        is_held = await _hold_user(session, collection.user_id)
         held = await consents.lock_of_subscription(session, collection.subscription_id)
         known = await payment_copy.lock(session, collection.payment_id)
         if known is not None and (
@@ -92,7 +93,7 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
         if known is not None and known.known_at is not None and known.method_id is not None:
             return _Intent(known.method_id, is_known=True, is_new=False)
         active = next((row for row in held if row.status == "active"), None)
-        if active is None or active.user_id != collection.user_id:
+        if not is_held or active is None or active.user_id != collection.user_id:
             raise conflict("no-consent", "There is no consent to charge this subscription automatically.")
         method_id = await _usable_method(session, active.payment_method_id)
         await session.execute(
@@ -120,6 +121,15 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
     # A run that broke off before PayAPI answered goes on with the method it had chosen: same key, same body.
     chosen = known.method_id if known is not None and known.method_id else method_id
     return _Intent(chosen, is_known=False, is_new=known is None)
+
+
+async def _hold_user(session: AsyncSession, user_id: UUID) -> bool:
+    """False for an erased account: every consent ended with it, one given at that very moment too."""
+    try:
+        await repository.hold_user(session, user_id)
+    except AppError:
+        return False
+    return True
 
 
 async def _usable_method(session: AsyncSession, payment_method_id: UUID | None) -> UUID:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from shared import logs
 from shared.errors import AppError, forbidden, unauthenticated
 from user_api.user_service import repository
 from user_api.user_service.contacts import normalize_email
@@ -11,6 +12,8 @@ from user_api.user_service.database import Sessions
 from user_api.user_service.models import User
 from user_api.user_service.passwords import Passwords
 from user_api.user_service.throttle_login import forgive_attempt, keys, reserve_attempt
+
+log = logs.logger(__name__)
 
 
 async def log_in(
@@ -29,6 +32,7 @@ async def log_in(
     # No transaction is open while the hash is computed or waited for.
     right, rehashed = await hasher.verify(password, user.password_hash if user is not None else None)
     if user is None or not right or user.status == "erased":
+        log.warning("login-failed", user_id=str(user.id) if user is not None else None)
         raise credentials_invalid()
     async with sessions.begin() as session:
         await forgive_attempt(session, throttle, counted_under, now)
@@ -38,7 +42,9 @@ async def log_in(
         if rehashed is not None:
             current.password_hash = rehashed
     if current.status != "active":
+        log.warning("login-refused", user_id=str(current.id), status=current.status)
         raise forbidden("account-blocked", "This account is blocked. Write to support.")
+    log.info("login-succeeded", user_id=str(current.id))
     return current
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from shared import logs
 from shared.errors import conflict
+from shared.failpoints import failpoint
 from user_api.cache import RefreshToken, Rotation, Session, SessionStore, refresh_refused
 from user_api.user_service import repository
 from user_api.user_service.access_tokens import AccessTokens
@@ -37,6 +38,7 @@ async def refresh_session(
     outcome, following = await store.rotate(token, now)
     match outcome:
         case Rotation.ROTATED:
+            failpoint("user.refresh.after_rotate_before_reply")
             access_token = access_tokens.issue(found.user_id, found.family_id, found.epoch)
             return Tokens(access_token, following.reveal())
         case Rotation.RETRY:

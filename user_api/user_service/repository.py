@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import exists, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.errors import not_found
+from shared.errors import conflict, not_found
 from user_api.user_service.access_tokens import LIFETIME_SECONDS
 from user_api.user_service.models import RevokedSession, User
 
@@ -30,6 +30,19 @@ async def lock_user(session: AsyncSession, user_id: UUID) -> User:
     if user is None:
         raise not_found("user")
     return user
+
+
+async def hold_user(session: AsyncSession, user_id: UUID) -> None:
+    """Keeps the account from being erased until the transaction ends; raises ``user-erased`` (409).
+
+    Whoever begins a payment holds its user: an erasure then either sees the payment or comes first, and the
+    payment does not begin (reliability R14).
+    """
+    held = await session.scalar(
+        select(User.id).where(User.id == user_id, User.status != "erased").with_for_update(read=True)
+    )
+    if held is None:
+        raise conflict("user-erased", "This account has been erased.")
 
 
 async def is_session_alive(session: AsyncSession, user_id: UUID, family_id: UUID, epoch: int) -> bool:

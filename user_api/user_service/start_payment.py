@@ -18,7 +18,7 @@ from shared.ids import new_id
 from shared.money import Money, allocate
 from user_api.clients.billing_api import InvoiceView
 from user_api.clients.pay_api import PaymentView
-from user_api.user_service import consents, payment_copy
+from user_api.user_service import consents, payment_copy, repository
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment
 from user_api.user_service.consents import Consent
@@ -126,6 +126,7 @@ async def _commit_intent(
         known = await find_request(session, request_id)
         if known is not None:
             return known.id, False
+        await repository.hold_user(session, user_id)
         await require_method(session, user_id, wish.method)
         payment_id = new_id()
         await session.execute(

@@ -157,11 +157,11 @@ class FakeBillingApi(FakeService):
             return await self.once(command, idempotency_key, {}, work)
 
         @app.get("/internal/v1/invoices")
-        async def invoices(user_id: UUID, status: str) -> Any:
+        async def invoices(user_id: UUID, status: str | None = None) -> Any:
             items = [
                 item
                 for item in self.invoices.values()
-                if item["user_id"] == str(user_id) and item["status"] == status
+                if item["user_id"] == str(user_id) and status in (None, item["status"])
             ]
             return {"items": items, "next_cursor": None}
 

@@ -151,6 +151,17 @@ class FakePayApi(FakeService):
 
             return await self.once("confirm_refund", idempotency_key, dumped, work)
 
+        @app.post("/v1/customers/{user_id}/erasure")
+        async def erase(user_id: UUID, idempotency_key: str | None = Header(None)) -> Any:
+            def work() -> tuple[int, Any]:
+                for method_id, method in self.methods.items():
+                    if method["user_id"] == user_id and method["status"] != "detached":
+                        method["status"] = "detached"
+                        self._tell_method(method_id, "payment_method.detached")
+                return 200, {"user_id": str(user_id), "erased_at": self.clock.now().isoformat()}
+
+            return await self.once("erase", idempotency_key, {}, work)
+
     def _add(self, user_id: UUID, body: AddMethodBody) -> tuple[int, Any]:
         """A hold of 1.00 that has been given back; the card is saved unless it is declined."""
         method_id, now = new_id(), self.clock.now().isoformat()

@@ -27,7 +27,7 @@ WITH documents AS (
         vat_minor, balance_applied_minor, steps, customer_snapshot, reason, issued_at, due_at, status,
         collection, paid_minor, credited_minor, credited_unpaid_minor, written_off_minor,
         amount_due_minor, collects_automatically, collection_failures, updated_at)
-    SELECT document, '{account}'::uuid, 'B-' || n, 'charge', 'RUB', 49900, 0, 49900, 8998, 0, '[]',
+    SELECT document, '{account}'::uuid, 'B{tag}-' || n, 'charge', 'RUB', 49900, 0, 49900, 8998, 0, '[]',
         '{{}}', '', at, at, 'paid', 'none', 49900, 0, 0, 0, 0, false, 0, at FROM documents
 ), postings AS (
     INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, posted_at)
@@ -82,6 +82,6 @@ def long_account(urls: DatabaseUrls, movements: int) -> UUID:
     user_id = new_id()
     account = Account.objects.create(user_id=user_id, created_at=NOW, updated_at=NOW)
     with psycopg2.connect(urls.superuser) as connection, connection.cursor() as cursor:
-        cursor.execute(_MOVEMENTS_SQL.format(account=account.id, pairs=movements // 2))
+        cursor.execute(_MOVEMENTS_SQL.format(account=account.id, pairs=movements // 2, tag=user_id.hex[-8:]))
     connection.close()
     return user_id

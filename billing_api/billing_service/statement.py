@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import orjson
 from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Coalesce
 
@@ -159,8 +160,8 @@ def statement_json(statement: Statement) -> Iterator[bytes]:
     }
     yield f'{json.dumps(head)[:-1]}, "movements": ['.encode()
     for number, movement in enumerate(statement.movements):
-        text = json.dumps(movement.as_json(statement.currency), ensure_ascii=False)
-        yield f", {text}".encode() if number else text.encode()
+        text = orjson.dumps(movement.as_json(statement.currency))
+        yield b", " + text if number else text
     closing = json.dumps(money(statement.closing_minor, statement.currency))
     yield f'], "closing_balance": {closing}}}'.encode()
 

@@ -15,6 +15,7 @@ from shared.clock import ManualClock
 from tests.user_api.accounts.conftest import Person, Register, problem_code
 from tests.user_api.conftest import client_of
 from user_api import cache
+from user_api.user_service import refresh_session
 
 HOUR = timedelta(hours=1)
 
@@ -279,3 +280,21 @@ async def test_concurrent_ends_are_told_once_and_without_gaps(register: Register
     told = await events(anna.id)
     assert [event["aggregatesequence"] for event in told] == [1, 2, 3, 4, 5]
     assert [len(event["data"]["revoked_families"]) for event in told] == [0, 1, 2, 3, 4]
+
+
+async def test_k23_an_answer_lost_after_a_rotation(
+    register: Register, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rotated, and the process dies before it can answer: the holder signs in again, nobody else gets in."""
+    anna = await register()
+
+    def die(_: str) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(refresh_session, "failpoint", die)
+    assert (await anna.refresh()).status_code >= 500
+    monkeypatch.undo()
+    assert (await anna.refresh()).status_code == 409  # a moment ago: try again
+    clock.advance(timedelta(seconds=6))
+    assert (await anna.refresh()).status_code == 401
+    assert (await anna.log_in()).status_code == 200

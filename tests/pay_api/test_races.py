@@ -339,7 +339,10 @@ async def test_closing_against_a_notification(pay: Pay, ctx: Context, db: asyncp
         shown = await pay.show(view["id"])
         # Whichever came first, the money of the notification is never lost: it settles, or it is late.
         assert shown["status"] == "succeeded"
-        assert shown["late"] == (results == ["closed"])
+        # "closed" makes it late. Between the two halves of a closing it is late too, though the answer is
+        # "paid" then: the invoice is open still, and BillingAPI takes the money for it.
+        assert shown["late"] or results != ["closed"]
+        assert not shown["late"] or results in (["closed"], ["paid"])
 
 
 async def test_closing_against_a_payment_of_unknown_outcome(pay: Pay, ctx: Context) -> None:

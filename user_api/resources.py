@@ -60,11 +60,14 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
     """Opens nothing on the network yet: every client connects when first used."""
     clock = clock or settings.clock()
     engine = open_engine(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size)
-    session_redis = _redis(settings.session_redis_url.get_secret_value(), timeout_seconds=1)
+    session_redis = _redis(
+        settings.session_redis_url.get_secret_value(), timeout_seconds=settings.session_redis_seconds
+    )
     tokens = AccessTokens(keys.load(settings.jwt_keys_dir), clock)
     sessions = make_sessions(engine)
-    cache_redis = _redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=0.05)
-    rights = RightsCache(cache_redis, sessions, clock)
+    budget = settings.cache_budget_seconds
+    cache_redis = _redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=budget)
+    rights = RightsCache(cache_redis, sessions, clock, budget)
     pay_api = PayApi(settings.pay_api_url, settings.pay_api_token.get_secret_value())
     billing_api = BillingApi(settings.billing_api_url, settings.billing_api_token.get_secret_value())
     return Resources(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr, computed_field
+from pydantic import Field, SecretStr, computed_field
 
 from shared.settings import ConfigurationRefused, SuiteSettings
 
@@ -16,6 +17,9 @@ class Settings(SuiteSettings):
     database_url: SecretStr
     cache_redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     session_redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    # how long Redis may take: then access is read from the database, and a refresh answers 503
+    cache_budget_seconds: Annotated[float, Field(gt=0, le=30)] = 0.05
+    session_redis_seconds: Annotated[float, Field(gt=0, le=30)] = 1
     jwt_keys_dir: Path
     pay_api_url: str = "http://127.0.0.1:8002"
     pay_api_token: SecretStr = SecretStr("dev-user-api-to-pay-api")

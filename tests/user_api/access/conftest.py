@@ -22,11 +22,12 @@ from tests.user_api.commerce.conftest import (  # noqa: F401
 from user_api.resources import Resources
 from user_api.rights_cache import RightsCache
 
+PATIENCE_SECONDS = 30
+
 
 @pytest.fixture
-async def patient_redis(empty_redis: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Redis]:
+async def patient_redis(empty_redis: str) -> AsyncIterator[Redis]:
     """Redis with all the time in the world: a busy machine is no part of what these tests are about."""
-    monkeypatch.setattr("user_api.rights_cache.REDIS_SECONDS", 30)
     client = Redis.from_url(empty_redis, decode_responses=True)
     yield client
     await client.aclose()
@@ -38,6 +39,6 @@ async def patient(
     patient_redis: Redis,
 ) -> AsyncIterator[Resources]:
     """The app's resources on that Redis."""
-    rights = RightsCache(patient_redis, resources.sessions, resources.clock)
+    rights = RightsCache(patient_redis, resources.sessions, resources.clock, PATIENCE_SECONDS)
     yield dataclasses.replace(resources, rights=rights, cache_redis=patient_redis)
     await rights.close()

@@ -16,6 +16,7 @@ from tests.servers import DatabaseUrls
 from tests.user_api.commerce.conftest import Catalogue, Person, SignUp
 from tests.user_api.commerce.fakes import FakeBillingApi
 from tests.user_api.commerce.test_access import MONTH, subscribe
+from user_api.cache import RightsKeys
 from user_api.rebuild_access import rebuild
 from user_api.resources import Resources
 from user_api.user_service import rebuild_access
@@ -126,6 +127,7 @@ async def test_broken_rows_are_found_and_repaired(
     assert len(of[c.id].purchases) == len(of[d.id].purchases) == 1
     assert [right.source for right in of[d.id].surplus] == ["gift:1"]
 
+    await resources.cache_redis.delete(RightsKeys.of_user(d.id))  # as its minute's end would
     assert await d.may("feature:everything")
     told, summary = await run(resources)
     assert (summary.differing, summary.repaired) == (5, 5)

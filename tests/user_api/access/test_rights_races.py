@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from shared.ids import new_id
+from tests.user_api.access.conftest import PATIENCE_SECONDS
 from user_api.cache import RightsKeys
 from user_api.resources import Resources
 from user_api.rights_cache import RightsCache
@@ -102,18 +103,18 @@ async def run(resources: Resources, reader: RightsCache, races: int, seed: int) 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_in_a_thousand_races_no_revoked_right_comes_back(patient: Resources) -> None:
-    reader = RightsCache(patient.cache_redis, patient.sessions, patient.clock)
+    reader = RightsCache(patient.cache_redis, patient.sessions, patient.clock, PATIENCE_SECONDS)
     assert await run(patient, reader, MANY, 1313) == 0
 
 
 async def test_a_late_fill_never_brings_a_revoked_right_back(patient: Resources) -> None:
-    reader = RightsCache(patient.cache_redis, patient.sessions, patient.clock)
+    reader = RightsCache(patient.cache_redis, patient.sessions, patient.clock, PATIENCE_SECONDS)
     assert await run(patient, reader, RACES, 13) == 0
 
 
 async def test_without_versions_these_races_do_bring_it_back(patient: Resources) -> None:
     """What the test above is worth: a plain SET in the reader's place fails it."""
-    reader = RightsCache(patient.cache_redis, patient.sessions, patient.clock)
+    reader = RightsCache(patient.cache_redis, patient.sessions, patient.clock, PATIENCE_SECONDS)
 
     async def plain_set(keys: list[str], arguments: list[Any]) -> int:
         await patient.cache_redis.set(keys[0], arguments[1], ex=arguments[2])

@@ -95,6 +95,24 @@ def matrix() -> dict[str, dict[str, str]]:
     return found
 
 
+def addresses() -> list[str]:
+    """Every address of the site, as its templates with the parts still to be filled in: ``admin/x/<id>/``."""
+    from django.urls import URLPattern, get_resolver
+
+    found: list[str] = []
+
+    def walk(patterns: Any, prefix: str) -> None:
+        for pattern in patterns:
+            route = prefix + str(pattern.pattern)
+            if isinstance(pattern, URLPattern):
+                found.append(route)
+            else:
+                walk(pattern.url_patterns, route)
+
+    walk(get_resolver().url_patterns, "")
+    return sorted(set(found))
+
+
 class _Stopped(RuntimeError):
     pass
 

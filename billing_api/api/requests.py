@@ -68,7 +68,7 @@ class StartInput(QuoteInput):
     """
 
     expected_amount = MoneyInput(required=False, allow_null=True, default=None)
-    payment_method_id = serializers.UUIDField(required=False, allow_null=True, default=None)
+    payment_method_id = StrictUuid(required=False, allow_null=True, default=None)
 
 
 class CancelInput(serializers.Serializer[Any]):

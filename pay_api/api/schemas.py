@@ -171,6 +171,8 @@ class AttemptBody(_Body):
 class ErasureBody(_Body):
     """Nothing needs to be said."""
 
+    model_config = _strict([{}])
+
 
 class ErasureView(BaseModel):
     """When the customer's personal data was erased here."""

@@ -171,6 +171,9 @@ async def test_the_data_bus_reader_has_exactly_its_rights(amqp: Broker) -> None:
 async def test_the_commands_for_other_systems_as_the_data_bus_reader(amqp: Broker) -> None:
     """What docs/events.md tells to type: the events and nothing else; a refusal is one line."""
     async with broker.connected(amqp.amqp_url, "test") as connection:
+        channel = await connection.channel()
+        await channel.queue_delete("data-bus.invoices")  # with what other tests published
+        await broker.declare_topology(connection)
         publisher = await broker.Publisher.open(connection)
         for number in range(3):
             body = json.dumps({"id": number}).encode()

@@ -518,4 +518,4 @@ def test_types_that_only_strangers_read_are_known() -> None:
     unawaited = {
         name for name, state in event_types().items() if not topology.is_awaited(state.EXCHANGE, name)
     }
-    assert unawaited == {"access.granted", "access.revoked"}
+    assert unawaited == {"access.granted", "access.revoked", "message.requested"}

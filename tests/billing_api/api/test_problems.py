@@ -52,7 +52,7 @@ async def test_form_is_byte_identical_to_the_asgi_services(
     callers: Callers, asgi_service: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "billing_api.api.rows.invoice",
+        "billing_api.billing_service.queries.read_invoice",
         lambda _: (_ for _ in ()).throw(RuntimeError("secret detail")),
     )
     user = UUID(int=7)
@@ -92,7 +92,7 @@ def test_wrong_method_says_what_is_allowed(callers: Callers) -> None:
 
 
 def test_an_unexpected_error_tells_nothing(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("billing_api.api.rows.invoice", lambda _: 1 / 0)
+    monkeypatch.setattr("billing_api.billing_service.queries.read_invoice", lambda _: 1 / 0)
     body = problem(callers.get(f"/internal/v1/invoices/{UUID(int=1)}"), 500, "internal-error")
     assert "division" not in json.dumps(body)
 
@@ -103,7 +103,7 @@ def test_a_broken_invariant_keeps_its_words_for_the_log(
     def broken(_: UUID) -> None:
         raise broken_invariant("ledger-not-zero", "17 kopecks are missing")
 
-    monkeypatch.setattr("billing_api.api.rows.invoice", broken)
+    monkeypatch.setattr("billing_api.billing_service.queries.read_invoice", broken)
     body = problem(callers.get(f"/internal/v1/invoices/{UUID(int=1)}"), 500, "ledger-not-zero")
     assert "kopecks" not in json.dumps(body)
 
@@ -114,7 +114,7 @@ def test_a_database_that_does_not_answer_is_a_503(callers: Callers, monkeypatch:
     def refuses(_: UUID) -> None:
         raise OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr("billing_api.api.rows.invoice", refuses)
+    monkeypatch.setattr("billing_api.billing_service.queries.read_invoice", refuses)
     answer = callers.get(f"/internal/v1/invoices/{UUID(int=1)}")
     problem(answer, 503, "database-busy")
     assert answer.headers["Retry-After"] == "1"

@@ -7,8 +7,9 @@ import hmac
 import re
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import psycopg2
 import pytest
 
 from tests.admin_panel.conftest import BILLING, Panel, StaffClient
@@ -86,6 +87,17 @@ def test_a_wrong_password_is_refused_and_slowed_down(panel: Panel) -> None:
     assert "Too many failed login attempts" in answers[-1].text
 
 
+@pytest.fixture
+def without_factor(panel: Panel) -> Iterator[None]:
+    """Whoever enrolled in the test is without a second factor for the others after it."""
+    yield
+    connection = psycopg2.connect(panel.databases["admin"].superuser)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM mfa_authenticator")
+    connection.close()
+
+
+@pytest.mark.usefixtures("without_factor")
 def test_the_second_factor_is_enforced_when_required(panel: Panel) -> None:
     client = StaffClient(panel.start(ADMIN_REQUIRE_MFA="true"))
     inside = ("/admin/", f"{BILLING}/account/", f"{BILLING}/account/{panel.world['account_id']}/change/")

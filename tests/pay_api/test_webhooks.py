@@ -13,7 +13,9 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import pytest
 
+from pay_api.api import webhooks
 from pay_api.pay_service.apply_provider_event import apply_stored_event
 from pay_api.pay_service.context import Context
 from pay_api.worker import apply_waiting_webhooks
@@ -80,7 +82,11 @@ async def test_either_signature_header_is_taken(pay: Pay, db: asyncpg.Pool) -> N
     assert (await pay.show(view["id"]))["status"] == "succeeded"
 
 
-async def test_forged_is_refused_and_nothing_is_stored(pay: Pay, db: asyncpg.Pool) -> None:
+async def test_forged_is_refused_logged_and_nothing_is_stored(
+    pay: Pay, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(webhooks.log, "warning", lambda event, **values: logged.append((event, values)))
     view = await pay.pay(OK_3DS, "action_required")
     values = fields(view, await attempt_of(db, view))
     before = await db.fetchval("SELECT count(*) FROM webhook")
@@ -93,6 +99,8 @@ async def test_forged_is_refused_and_nothing_is_stored(pay: Pay, db: asyncpg.Poo
     ):
         assert answer.status_code == 401
         assert answer.json()["type"] == "/problems/signature-invalid"
+    digest = hashlib.sha256(urlencode(values).encode()).hexdigest()[:16]
+    assert logged == [("webhook-forged", {"provider": "cloudpayments", "digest": digest})] * 3
     assert await db.fetchval("SELECT count(*) FROM webhook") == before
     assert (await pay.show(view["id"]))["status"] == "action_required"
 

@@ -69,6 +69,7 @@ class Attack:
         self.url = url
         self.rounds = rounds
         self.schema = schemathesis.openapi.from_url(f"{url}/openapi.json", wait_for_schema=10)
+        self.access_token = "none"
         self.answered: Counter[tuple[str, int]] = Counter()
 
     def run(self) -> list[str]:
@@ -87,12 +88,15 @@ class Attack:
         return failures
 
     def _credential(self, path: str) -> str:
-        """The operator's for internal routes, else the access token of a new user."""
+        """The operator's for internal routes, else the access token of a user who is still signed in."""
         if path.startswith("/internal/"):
             return OPERATOR
-        body = {"email": f"u{uuid4().hex}@example.com", "password": "correct horse battery"}
-        answer = httpx.post(f"{self.url}/v1/auth/register", json=body, trust_env=False, timeout=20)
-        return str(answer.json()["access_token"])
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=20) as client:
+            present = {"Authorization": f"Bearer {self.access_token}"}
+            if client.get("/v1/me", headers=present).status_code != 200:
+                body = {"email": f"u{uuid4().hex}@example.com", "password": "correct horse battery"}
+                self.access_token = client.post("/v1/auth/register", json=body).json()["access_token"]
+        return self.access_token
 
     def _send(self, operation: Any, mode: GenerationMode, credential: str) -> None:
         @hypothesis_settings(
@@ -116,7 +120,7 @@ class Attack:
 
 
 def test_answers_as_documented(served: str) -> None:
-    assert Attack(served, 3).run() == []
+    assert Attack(served, 2).run() == []
 
 
 @pytest.mark.long

@@ -47,7 +47,8 @@ class World:
         self.amqp_url = amqp_url
         self.sessions = async_sessionmaker(engine, expire_on_commit=False)
         self.stop = asyncio.Event()
-        self.clock = ManualClock(NOW)
+        # what is handled is stamped with today: months old, it would be swept away in the middle of a test
+        self.clock = ManualClock(datetime.now(UTC))
         self.poison: set[UUID] = set()
         self.tasks: list[asyncio.Task[None]] = []
 

@@ -58,3 +58,13 @@ def test_top_level_is_as_the_user_fixed_it() -> None:
     fixed = f"{folders} docker-compose.yml Makefile README.md"
     for name in fixed.split():
         assert (ROOT / name).exists(), name
+
+
+def test_decisions_are_numbered_once_and_name_what_enforces_them() -> None:
+    pages = sorted((ROOT / "docs/decisions").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert numbers == list(range(1, len(pages) + 1))
+    for page in pages:
+        lines = page.read_text(encoding="utf-8").strip().splitlines()
+        assert lines[0].startswith(f"# {int(page.name[:4])}. "), page.name
+        assert lines[-1].startswith("Enforced by: "), page.name

@@ -7,6 +7,7 @@ text (``50.00``), ``reason``, ``token`` (hidden, from the form); the confirmatio
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -33,7 +34,7 @@ class AdjustForm(ActionForm):
 
 
 class AdjustCharge(StaffAction):
-    """What all three have in common; ``invoice`` says which one is corrected."""
+    """What all three have in common."""
 
     slug = "adjust-charge"
     permission = "adjust_charge"
@@ -41,8 +42,9 @@ class AdjustCharge(StaffAction):
     icon = "tune"
     form: ClassVar[type[ActionForm]] = AdjustForm
 
+    @abstractmethod
     def invoice(self, order: Order) -> Invoice:
-        raise NotImplementedError
+        """The one that is corrected."""
 
     def command(self, order: Order, *, preview: bool) -> Any:
         invoice = self.invoice(order)

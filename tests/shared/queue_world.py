@@ -65,7 +65,7 @@ class World:
 
     async def handle(self, envelope: Envelope) -> None:
         async with self.sessions.begin() as session:
-            if not await inbox.accept_async(session, QUEUE, envelope, NOW):
+            if not await inbox.accept_async(session, QUEUE, envelope, self.clock.now()):
                 return
             if envelope.aggregateid in self.poison:
                 raise LookupError("no such account")

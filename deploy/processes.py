@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn's heartbeat files, which must not wait for a disk
+# Longer than our own clients keep a quiet connection (httpx: 5 seconds): no request shall go into one that
+# the server is just closing. The defaults (uvicorn 5, gunicorn 2) meet them halfway.
+KEEP_ALIVE_SECONDS = 30
 Group = Literal["user", "pay", "sandbox", "billing", "admin", "scheduler"]
 
 
@@ -36,7 +39,8 @@ class OneShot:
 
 def _uvicorn(factory: str) -> tuple[str, ...]:
     listen = ("--host", "{address}", "--port", "{port}", "--timeout-graceful-shutdown", "10")
-    return ("uvicorn", "--factory", factory, *listen, "--no-access-log")
+    quiet = ("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS), "--no-access-log")
+    return ("uvicorn", "--factory", factory, *listen, *quiet)
 
 
 def _gunicorn(application: str) -> tuple[str, ...]:
@@ -58,6 +62,8 @@ def _gunicorn(application: str) -> tuple[str, ...]:
         *size,
         "--graceful-timeout",
         "15",
+        "--keep-alive",
+        str(KEEP_ALIVE_SECONDS),
         "--no-control-socket",
     )
 

@@ -22,6 +22,7 @@ import psycopg2
 import pytest
 
 from deploy.local.ports import free_port
+from deploy.processes import KEEP_ALIVE_SECONDS
 from tests.servers import DatabaseUrls
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +104,7 @@ def panel(
         log = (logs / f"{port}.log").open("wb")
         command = [sys.executable, "-m", "gunicorn", "admin_panel.config.wsgi:application"]
         command += ["--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "4"]
+        command += ["--keep-alive", str(KEEP_ALIVE_SECONDS)]
         values = environment | {"PUBLIC_URL": url} | extra
         running.append(subprocess.Popen(command, cwd=ROOT, env=values, stdout=log, stderr=log))
         deadline = time.monotonic() + 60

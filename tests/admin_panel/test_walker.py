@@ -89,7 +89,7 @@ def seen(panel: Panel, clients: Callable[..., StaffClient]) -> dict[str, dict[st
     def column(client: StaffClient, method: str) -> list[int | str]:
         return [status_of(client, method, filled(template, rows)) for template in templates]
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(len(callers) + 1) as pool:
         columns = {name: pool.submit(column, client, "GET") for name, client in callers.items()}
         # Without the form's own token nothing is done, whoever sends it.
         columns["post without token"] = pool.submit(column, clients("admin"), "POST")

@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 from cryptography.fernet import Fernet
 
+from deploy.processes import KEEP_ALIVE_SECONDS
 from pay_api.main import create_app
 from pay_api.pay_service.context import Context, open_context
 from pay_api.sandbox.cryptogram import make_packet
@@ -42,7 +43,14 @@ class ThreadedServer:
     """An ASGI app on a free port, in a thread with a loop of its own."""
 
     def __init__(self, app: Any, port: int) -> None:
-        config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
+        config = uvicorn.Config(
+            app,
+            host="127.0.0.1",
+            port=port,
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.url = f"http://127.0.0.1:{port}"

@@ -11,6 +11,7 @@ import sys
 
 import uvicorn
 
+from deploy.processes import KEEP_ALIVE_SECONDS
 from pay_api.main import create_app
 from pay_api.pay_service.context import open_context
 from pay_api.pay_service.reconcile import reconcile
@@ -27,7 +28,14 @@ def live(role: str, port: int) -> None:
     if role == "reconcile":
         asyncio.run(_reconcile())
     else:
-        uvicorn.run(create_app(), host="127.0.0.1", port=port, log_config=None, access_log=False)
+        uvicorn.run(
+            create_app(),
+            host="127.0.0.1",
+            port=port,
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
 
 
 def main() -> None:

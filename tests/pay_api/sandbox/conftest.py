@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deploy.processes import KEEP_ALIVE_SECONDS
 from pay_api.sandbox.cryptogram import make_packet
 from pay_api.sandbox.main import create_app
 from pay_api.sandbox.settings import SandboxSettings
@@ -79,7 +80,9 @@ async def serving(app: Any) -> AsyncIterator[str]:
     """Serves an application by uvicorn on a free port of loopback."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, log_config=None, timeout_graceful_shutdown=1, timeout_keep_alive=KEEP_ALIVE_SECONDS
+    )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
     task = asyncio.create_task(server.serve(sockets=[listener]))

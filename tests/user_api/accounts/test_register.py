@@ -102,6 +102,10 @@ GOOD = {"email": "anna@example.com", "password": PASSWORD}
         ({"password": "aaaaaaaaaaaa"}, "password-too-weak"),
         ({"phone": "89161234567"}, "invalid-request"),
         ({"phone": "+7916"}, "invalid-request"),
+        ({"phone": "+791612345678"}, "invalid-request"),  # a digit more than Russia has
+        ({"phone": "+999161234567"}, "invalid-request"),  # no such country
+        ({"phone": "ask +79161234567"}, "invalid-request"),
+        ({"phone": "+79161234567 ext. 5"}, "invalid-request"),
         ({"locale": "de"}, "invalid-request"),
         ({"time_zone": "Moscow"}, "invalid-request"),
         ({"time_zone": "../../etc/passwd"}, "invalid-request"),

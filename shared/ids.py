@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -13,6 +14,7 @@ _DERIVED: Final = UUID("3c6f2f0a-6a0e-5c53-9a59-0d5d3b1f7a11")
 
 
 # The kernel is asked for many ids at once: its answer costs more than the rest of an id.
+_VERSION: Final = 7
 _ID_BYTES: Final = 10
 _IDS_AT_ONCE: Final = 128
 _unused: Final[deque[bytes]] = deque()
@@ -34,11 +36,17 @@ def new_id() -> UUID:
     milliseconds = time.time_ns() // 1_000_000
     random_bits = int.from_bytes(_random_bytes(), "big")
     value = (milliseconds & (2**48 - 1)) << 80
-    value |= 0x7 << 76
+    value |= _VERSION << 76
     value |= ((random_bits >> 62) & 0xFFF) << 64
     value |= 0b10 << 62
     value |= random_bits & (2**62 - 1)
     return UUID(int=value)
+
+
+def made_at(identifier: UUID) -> datetime:
+    """When the host made a UUIDv7, UTC; the beginning of time for any other UUID."""
+    milliseconds = identifier.int >> 80 if identifier.version == _VERSION else 0
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def derived_id(row_id: UUID, step: str) -> UUID:

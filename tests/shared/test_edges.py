@@ -24,7 +24,7 @@ from shared import correlation, logs, pagination
 from shared.asgi import install, problem_responses
 from shared.errors import AppError, broken_invariant, conflict, unavailable
 from shared.health import Health
-from shared.ids import derived_id, new_id
+from shared.ids import derived_id, made_at, new_id
 from shared.settings import ConfigurationRefused, SuiteSettings
 
 
@@ -222,6 +222,8 @@ def test_ids_are_ordered_and_unique_across_threads() -> None:
     early = new_id()
     time.sleep(0.002)
     assert early < new_id()
+    assert abs(datetime.now(UTC) - made_at(early)) < timedelta(seconds=5)
+    assert made_at(derived_id(early, "pay")) == datetime(1970, 1, 1, tzinfo=UTC)
     assert derived_id(early, "pay") == derived_id(early, "pay") != derived_id(early, "start")
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, StringConstra
 
 from shared.errors import invalid
 from shared.money import Money
+from user_api.api.account_schemas import GivenPassword
 from user_api.api.deps import Line, RequestBody
 from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment, UserProduct
 from user_api.user_service.consents import Consent
@@ -113,6 +114,7 @@ class AddMethodBody(RequestBody):
     card_cryptogram: Annotated[SecretStr, Field(min_length=1, max_length=4096)]
     cardholder_name: Annotated[Line, Field(max_length=100)] | None = None
     return_url: Annotated[str, Field(max_length=2000)] | None = None
+    current_password: GivenPassword | None = None
 
     @field_serializer("card_cryptogram", when_used="json")
     def _fingerprint(self, value: SecretStr) -> str:
@@ -175,6 +177,7 @@ class RecurringPaymentBody(RequestBody):
 
 class RecurringPaymentChange(RequestBody):
     payment_method_id: UUID
+    current_password: GivenPassword | None = None
 
 
 def _method(body: CardCryptogramBody | SavedMethodBody | HostedBody | BankTransferBody) -> Method:

@@ -15,6 +15,7 @@ from user_api.api.commerce_schemas import AddMethodBody, PaymentMethodView, Paym
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
 from user_api.api.language import RequestLanguage
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
+from user_api.api.presence import prove_presence
 from user_api.user_service.add_payment_method import add_payment_method
 from user_api.user_service.commerce_models import PaymentMethod
 from user_api.user_service.detach_method import detach_method
@@ -42,7 +43,7 @@ async def list_payment_methods(
     return PaymentMethodList(items=[PaymentMethodView.of(row) for row in rows], next_cursor=following)
 
 
-@router.post("", status_code=201, response_model=dict[str, Any], responses=problem_responses(409))
+@router.post("", status_code=201, response_model=dict[str, Any], responses=problem_responses(403, 409, 429))
 async def post_payment_method(
     request: Request,
     body: AddMethodBody,
@@ -54,8 +55,10 @@ async def post_payment_method(
 ) -> Response:
     """Saves a card without a purchase: 201 `{payment}`; `next_action` when the bank wants a confirmation.
 
-    The card appears in the list when its check has ended; the check's 1.00 RUB is given back.
+    The card appears in the list when its check has ended; the check's 1.00 RUB is given back. Needs
+    ``current_password`` from the fifth minute after the sign-in on.
     """
+    await prove_presence(resources, user, body.current_password, address)
     wish = body.wish(resources.settings.allowed_return_origins, address, language)
 
     async def work(row_id: UUID) -> tuple[int, Any]:

@@ -16,8 +16,9 @@ from user_api.api.commerce_schemas import (
     RecurringPaymentChange,
     RecurringPaymentView,
 )
-from user_api.api.deps import AppResources, CurrentUser, IdempotencyKey, key_scope
+from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
+from user_api.api.presence import prove_presence
 from user_api.user_service.change_recurring_payment import change_recurring_payment
 from user_api.user_service.commerce_models import RecurringPayment
 from user_api.user_service.create_recurring_payment import create_recurring_payment
@@ -68,11 +69,19 @@ async def post_recurring_payment(
     return await run_once(resources.sessions, resources.clock, scope, work)
 
 
-@router.patch("/{recurring_payment_id}", responses=problem_responses(404, 409))
+@router.patch("/{recurring_payment_id}", responses=problem_responses(403, 404, 409, 429))
 async def patch_recurring_payment(
-    recurring_payment_id: UUID, body: RecurringPaymentChange, resources: AppResources, user: CurrentUser
+    recurring_payment_id: UUID,
+    body: RecurringPaymentChange,
+    resources: AppResources,
+    user: CurrentUser,
+    address: ClientAddress,
 ) -> RecurringPaymentView:
-    """Charges another saved card from now on, open invoices of the subscription at once."""
+    """Charges another saved card from now on, open invoices of the subscription at once.
+
+    Needs ``current_password`` from the fifth minute after the sign-in on.
+    """
+    await prove_presence(resources, user, body.current_password, address)
     row = await change_recurring_payment(
         resources.commerce, user.user_id, recurring_payment_id, body.payment_method_id
     )

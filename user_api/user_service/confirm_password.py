@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
+from shared.auth import EndUser
+from shared.clock import SystemClock
 from shared.errors import forbidden, not_found
+from shared.ids import made_at
 from user_api.user_service import repository
 from user_api.user_service.database import Sessions
 from user_api.user_service.models import User
 from user_api.user_service.passwords import Passwords
 from user_api.user_service.throttle_login import forgive_attempt, keys, reserve_attempt
+
+# How long a sign-in counts as proof that its owner sits there (ASVS 5.0.0, 7.5.1).
+PROOF_LIFETIME: Final = timedelta(minutes=5)
+
+
+async def require_recent_proof(
+    sessions: Sessions, hasher: Passwords, *, user: EndUser, password: str | None, address: str, now: datetime
+) -> None:
+    """Passes with the password, or without it within ``PROOF_LIFETIME`` of the sign-in.
+
+    Raises ``password-required`` (403) and what ``confirm_password`` does.
+    """
+    if password is not None:
+        await confirm_password(
+            sessions, hasher, user_id=user.user_id, password=password, address=address, now=now
+        )
+        return
+    # A session is given its id at the sign-in. Both moments are the host's: nobody leaves the keyboard
+    # because the suite's clock is moved.
+    if SystemClock().now() - made_at(user.family_id) > PROOF_LIFETIME:
+        raise forbidden("password-required", "A change of cards needs the current password.")
 
 
 async def confirm_password(

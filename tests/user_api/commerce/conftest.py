@@ -25,6 +25,7 @@ from user_api.resources import Resources
 from user_api.user_service.commerce import Commerce
 
 CRYPTOGRAM = "cryptogram-canary-0123456789"
+PASSWORD = "correct horse battery"
 CONSENT = {"text_version": "2026-01", "accepted": True}
 
 
@@ -129,7 +130,7 @@ SignUp = Callable[[str], Awaitable[Person]]
 @pytest.fixture
 def sign_up(client: httpx.AsyncClient) -> SignUp:
     async def go(email: str) -> Person:
-        body = {"email": email, "password": "correct horse battery"}
+        body = {"email": email, "password": PASSWORD}
         answer = await client.post("/v1/auth/register", json=body)
         assert answer.status_code == 201, answer.text
         return Person(client, answer.json())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from tests.user_api.commerce.conftest import CONSENT, CRYPTOGRAM, Catalogue, Person
+from shared.clock import ManualClock
+from tests.user_api.commerce.conftest import CONSENT, CRYPTOGRAM, PASSWORD, Catalogue, Person, card
 from tests.user_api.commerce.fakes import FakePayApi
+from user_api.user_service import confirm_password
 
 
 async def test_a_card_is_saved_without_a_purchase(anna: Person, pay: FakePayApi, deliver: Any) -> None:
@@ -60,6 +63,41 @@ async def test_bad_requests_leave_nothing(
 ) -> None:
     assert (await anna.post("/v1/me/payment-methods", body)).status_code == 422
     assert pay.payments == {}
+
+
+async def test_a_card_is_changed_with_the_password_once_the_sign_in_is_old(
+    anna: Person,
+    catalogue: Catalogue,
+    pay: FakePayApi,
+    deliver: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    product = await catalogue.product("collection:basic")
+    paid = card(save=True)
+    assert (await anna.buy(product, payment=paid, consent=CONSENT)).status_code == 201
+    await deliver()
+    (recurring,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    route, other = f"/v1/me/recurring-payments/{recurring['id']}", recurring["payment_method_id"]
+    asked = {"/v1/me/payment-methods": {"card_cryptogram": CRYPTOGRAM}, route: {"payment_method_id": other}}
+    checks = pay.count("add")
+
+    async def statuses(**fields: str) -> list[tuple[int, str]]:
+        answers = [
+            await (anna.patch if path == route else anna.post)(path, body | fields)
+            for path, body in asked.items()
+        ]
+        return [(answer.status_code, answer.json().get("type", "")) for answer in answers]
+
+    later = datetime.now(UTC) + timedelta(minutes=5, seconds=1)
+    monkeypatch.setattr(confirm_password, "SystemClock", lambda: ManualClock(later))
+    assert await statuses() == [(403, "/problems/password-required")] * 2
+    wrong = await statuses(current_password="not the password")
+    assert wrong == [(403, "/problems/password-incorrect")] * 2
+    assert pay.count("add") == checks
+    assert await statuses(current_password=PASSWORD) == [(201, ""), (200, "")]
+    monkeypatch.setattr(confirm_password, "SystemClock", lambda: ManualClock(later - timedelta(seconds=2)))
+    assert await statuses() == [(201, ""), (200, "")]
+    assert pay.count("add") == checks + 2
 
 
 async def test_a_purchase_in_the_hosted_checkout(anna: Person, catalogue: Catalogue, pay: FakePayApi) -> None:

@@ -46,6 +46,13 @@ def left_minor(invoice: Invoice) -> int:
     return max(0, invoice.total_minor - invoice.credited_minor)
 
 
+def postings_of(invoice: Invoice) -> list[ledger.Transaction]:
+    """What its credit notes posted, oldest first."""
+    notes = invoice.credit_notes.order_by("id")
+    found = (posting.stored(ledger.SourceKind.CREDIT_NOTE, note.id) for note in notes)
+    return [one[1] for one in found if one is not None]
+
+
 def issue_credit_note(
     account: Account,
     invoice: Invoice,

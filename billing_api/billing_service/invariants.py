@@ -119,6 +119,19 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
             OR (i.status = 'void' AND t.id IS NOT NULL) <> (r.id IS NOT NULL)
         """,
     ),
+    "void_invoices_ask_nothing": (
+        "A void invoice, its reversal and its credit notes together move nothing on the personal account.",
+        """
+        SELECT coalesce(i.number, i.id::text) FROM invoice i JOIN (
+            SELECT id AS invoice_id, id AS source_id FROM invoice WHERE status = 'void'
+            UNION ALL SELECT invoice_id, id FROM credit_note
+        ) d ON d.invoice_id = i.id
+        JOIN ledger_transaction t ON t.source_id = d.source_id
+            AND t.source_kind IN ('invoice', 'reversal', 'credit_note')
+        JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+        WHERE i.status = 'void' GROUP BY i.id HAVING sum(e.amount_minor) <> 0
+        """,
+    ),
     "credit_notes_within_invoices": (
         "Credit notes of an invoice add up to what it says is credited, with exactly one posting each.",
         """

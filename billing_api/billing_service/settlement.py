@@ -111,14 +111,20 @@ def _owes(subscription: Subscription) -> bool:
 
 
 def void(account: Account, invoice: Invoice, now: datetime) -> None:
-    """Takes an open invoice back: reversal posting, reserved discounts and promo code released."""
+    """Takes an open invoice back: what was not credited is reversed, discounts and promo code released."""
     invoice.status = invoice_rules.move_document(
         invoice_rules.Document(invoice.status), invoice_rules.Document.VOID
     ).value
     stored = posting.stored(ledger.SourceKind.INVOICE, invoice.id)
     if stored is not None:
         original_id, original = stored
-        posting.post(ledger.reversal(original, original_id=original_id, source_id=invoice.id), account, now)
+        taken_back = ledger.reversal(
+            original,
+            original_id=original_id,
+            source_id=invoice.id,
+            credits=crediting.postings_of(invoice),
+        )
+        posting.post(taken_back, account, now)
     invoice.amount_due_minor, invoice.collection = 0, "none"
     invoice.closed_at, invoice.next_collection_at, invoice.updated_at = now, None, now
     invoice.store("status", "amount_due_minor", "collection", "closed_at", "next_collection_at", "updated_at")

@@ -176,13 +176,36 @@ def credit_note_issued(
     return _post(SourceKind.CREDIT_NOTE, credit_note_id, owner_id, currency, legs, reverses)
 
 
-def reversal(original: Transaction, *, original_id: UUID, source_id: UUID) -> Transaction:
-    """Every leg of ``original`` with the other sign; ``source_id`` is the correction's own document."""
+def reversal(
+    original: Transaction,
+    *,
+    original_id: UUID,
+    source_id: UUID,
+    credits: Iterable[Transaction] = (),
+) -> Transaction | None:
+    """What is left of ``original`` with the other sign; ``source_id`` is the correction's own document.
+
+    ``credits`` are its credit notes: what they took back is not taken back again, their returned sales
+    standing against its revenue. None when they took all of it.
+    """
+    sold = Account.DEFERRED_REVENUE if _moves(original, Account.DEFERRED_REVENUE) else Account.REVENUE
+    legs: dict[tuple[Account, str, UUID | None], int] = defaultdict(int)
+    for entry in original.entries:
+        legs[entry.account, entry.currency, entry.owner_id] -= entry.amount_minor
+    for credit in credits:
+        for entry in credit.entries:
+            account = sold if entry.account is Account.REFUNDS else entry.account
+            legs[account, entry.currency, entry.owner_id] -= entry.amount_minor
     entries = tuple(
-        Entry(entry.account, -entry.amount_minor, entry.currency, entry.owner_id)
-        for entry in original.entries
+        Entry(account, amount, currency, owner_id)
+        for (account, currency, owner_id), amount in legs.items()
+        if amount
     )
-    return Transaction(SourceKind.REVERSAL, source_id, entries, original_id)
+    return Transaction(SourceKind.REVERSAL, source_id, entries, original_id) if entries else None
+
+
+def _moves(transaction: Transaction, account: Account) -> bool:
+    return any(entry.account is account for entry in transaction.entries)
 
 
 def correcting_charge(

@@ -30,6 +30,19 @@ def a_life(world):
     return anna, started
 
 
+def taken_back(world) -> None:
+    """A first invoice that was credited in part before it was voided."""
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from billing_api.billing_service.commands.void_invoice import void_invoice
+    from tests.billing_api.commands.test_changing import close_answers
+    from tests.billing_api.commands.test_staff import said
+
+    started = world.buy(world.customer())
+    adjust_charge(started.invoice_id, Money(-9900), **said(world))
+    void_invoice(started.invoice_id, **said(world))
+    assert close_answers(world, "closed") == 1
+
+
 def test_a_statement_of_any_range_adds_up(world) -> None:
     from billing_api.billing_service import statement
 
@@ -80,6 +93,10 @@ BREAKS = {
     "invoices_posted": (
         "UPDATE ledger_transaction SET source_id = gen_random_uuid() WHERE source_kind = 'invoice'"
     ),
+    "void_invoices_ask_nothing": (
+        "UPDATE ledger_entry SET amount_minor = amount_minor - 1 WHERE ledger_account = 'customer'"
+        " AND transaction_id IN (SELECT id FROM ledger_transaction WHERE source_kind = 'reversal')"
+    ),
     "credit_notes_within_invoices": "UPDATE invoice SET credited_minor = credited_minor + 1",
     "payments_posted_once": "UPDATE ledger_transaction SET source_kind = 'x' WHERE source_kind = 'payment'",
     "refunds_posted_once": "UPDATE ledger_transaction SET source_kind = 'x' WHERE source_kind = 'refund'",
@@ -106,6 +123,7 @@ def test_each_invariant_fires_on_broken_data(world, superuser, name: str) -> Non
         kind="fixed_amount", value=1, created_at=world.now, budget_minor=10**6, is_active=False
     )
     a_life(world)
+    taken_back(world)
     found = {one.name: one for one in check_invariants()}
     assert set(found) == set(BREAKS)
     assert [one.name for one in found.values() if not one.holds] == []

@@ -102,9 +102,29 @@ def test_a_reversal_takes_every_leg_back_and_names_the_original() -> None:
     assert posted is not None
     source = uuid4()
     back = reversal(posted, original_id=ORIGINAL, source_id=source)
+    assert back is not None
     assert (back.reverses, back.source_id, back.source_kind) == (ORIGINAL, source, SourceKind.REVERSAL)
     for account in Account:
         assert balance([*posted.entries, *back.entries], account, "RUB") == 0
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_reversal_leaves_to_the_credit_notes_what_they_took_back(deferred: bool) -> None:
+    posted = invoice_issued(
+        DOCUMENT, OWNER, "RUB", gross_minor=49_900, vat_minor=8_998, discount_minor=100, deferred=deferred
+    )
+    assert posted is not None
+    notes = [
+        credit_note_issued(uuid4(), OWNER, "RUB", gross_minor=gross, vat_minor=vat, reverses=ORIGINAL)
+        for gross, vat in ((9_900, 1_785), (100, 18))
+    ]
+    back = reversal(posted, original_id=ORIGINAL, source_id=DOCUMENT, credits=notes)
+    sold = "deferred_revenue" if deferred else "revenue"
+    assert legs(back) == {"customer": -39_900, "vat": 7_195, sold: 32_805, "discounts": -100}
+    rest = credit_note_issued(uuid4(), OWNER, "RUB", gross_minor=39_900, vat_minor=7_195, reverses=ORIGINAL)
+    plain = invoice_issued(DOCUMENT, OWNER, "RUB", gross_minor=49_900, vat_minor=8_998)
+    assert plain is not None
+    assert reversal(plain, original_id=ORIGINAL, source_id=DOCUMENT, credits=[*notes, rest]) is None
 
 
 def test_an_unbalanced_transaction_cannot_be_built() -> None:

@@ -124,7 +124,7 @@ def close_invoice(account: Account, change: PendingChange, now: datetime) -> boo
 
 
 def lapse(invoice: Invoice, now: datetime) -> None:
-    """The invoice of a change was voided."""
+    """The invoice of a change was voided or given up: nobody will pay for the change any more."""
     for change in PendingChange.objects.filter(invoice=invoice, state="open"):
         settle(change, "lapsed", now)
 

@@ -157,6 +157,7 @@ def give_up(account: Account, invoice: Invoice, now: datetime) -> int:
     )
     orders.withdraw_attempts(invoice, now)
     discount_rules.commit_uses(invoice)
+    changes.lapse(invoice, now)
     events.tell_invoice("invoice.uncollectible", account, invoice, now)
     return amount
 

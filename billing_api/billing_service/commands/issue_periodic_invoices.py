@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from billing_api.billing_service import changes, locks, settlement, subscription_terms, ticks
 from billing_api.billing_service.commands.release_subscription import FAILURES_UNTIL_SET_ASIDE
@@ -15,7 +15,14 @@ from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.domain.pricing import LineInput
 from billing_api.billing_service.invoicing import Terms, issue_invoice
-from billing_api.billing_service.models import Account, BillingRun, RunItem, Subscription
+from billing_api.billing_service.models import (
+    Account,
+    BillingRun,
+    OutgoingOrder,
+    PendingChange,
+    RunItem,
+    Subscription,
+)
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.prices import take_new_price
 from billing_api.billing_service.pricing_inputs import Sale
@@ -79,6 +86,7 @@ def start_billing_run(
                 next_invoice_at__lte=moment,
                 billing_failures__lt=FAILURES_UNTIL_SET_ASIDE,
             )
+            .exclude(id__in=_waiting_for_payapi())
             .order_by("account_id", "id")
             .values_list("id", "account_id")
         )
@@ -104,6 +112,16 @@ def start_billing_run(
             batch_size=1000,
         )
         return BillingRunStarted(run.id, moment, len(due), shards, run.status)
+
+
+def _waiting_for_payapi() -> QuerySet[PendingChange, UUID]:
+    """Subscriptions whose renewal waits until the payments of their change are closed (domain rule 3).
+
+    Until that is known a run could only pass them over, every few seconds anew.
+    """
+    closing = OutgoingOrder.objects.filter(kind="close_payments", state="pending").values("invoice_id")
+    waiting = PendingChange.objects.filter(state="open", timing="now", invoice_id__in=closing)
+    return waiting.values_list("subscription_id", flat=True)
 
 
 def run_billing_shard(run_id: UUID, shard: int, *, now: datetime) -> ShardDone:
@@ -187,9 +205,13 @@ def _past_changes(account: Account, subscription: Subscription, today: date, now
     value = subscription_terms.as_value(subscription)
     if waiting is None or not rules.due_renewals(value, today=today, cap=1).periods:
         return True
-    if waiting.timing == "now":
+    if waiting.timing == "now" and waiting.invoice is not None and waiting.invoice.status == "open":
         changes.close_invoice(account, waiting, now)
         return False
+    if waiting.timing == "now":
+        # Nothing is left that could be paid: it can only have been given up.
+        changes.settle(waiting, "lapsed", now)
+        return True
     changes.carry_out(account, subscription, waiting, now)
     return True
 

@@ -19,7 +19,7 @@ from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.models import Account, Invoice, PendingChange, Subscription
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.reports import report
-from shared.period import day_in_zone
+from shared.period import Period, day_in_zone
 
 _OVER = ("cancelled", "expired")
 
@@ -91,10 +91,11 @@ def _move_subscription(account: Account, invoice: Invoice, documents: Documents,
         report("paid_after_end", account, ("invoice", invoice.id), {}, now)
         return
     today = day_in_zone(now, subscription.time_zone)
-    period = subscription_terms.period_of(invoice.period_start_on, invoice.period_end_on)
+    period = _period_paid(value, subscription, invoice)
     match value.status:
         case rules.Status.INCOMPLETE | rules.Status.TRIALING:
-            value, event_type = rules.activate(value, today=today), "subscription.activated"
+            value = rules.activate(value, today=today, period=period)
+            event_type = "subscription.activated"
         case rules.Status.PAST_DUE if not _owes(subscription):
             assert period is not None
             value, event_type = rules.recover(value, period), "subscription.renewed"
@@ -104,6 +105,13 @@ def _move_subscription(account: Account, invoice: Invoice, documents: Documents,
     subscription_terms.take(subscription, value, now)
     subscription.save(using="billing")
     events.tell_subscription(event_type, account, subscription, now)
+
+
+def _period_paid(value: rules.Subscription, subscription: Subscription, invoice: Invoice) -> Period | None:
+    """What the invoice pays for. The newest one's period may have been extended since it was issued."""
+    if invoice.id == subscription.latest_invoice_id:
+        return value.period
+    return subscription_terms.period_of(invoice.period_start_on, invoice.period_end_on)
 
 
 def _owes(subscription: Subscription) -> bool:

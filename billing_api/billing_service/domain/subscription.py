@@ -187,14 +187,17 @@ def with_next_period(subscription: Subscription) -> Subscription:
     )
 
 
-def activate(subscription: Subscription, *, today: date) -> Subscription:
-    """The first invoice is paid (or nothing was due); a one-time purchase starts its rental ``today``."""
+def activate(subscription: Subscription, *, today: date, period: Period | None = None) -> Subscription:
+    """The first invoice is paid (or nothing was due); a one-time purchase starts its rental ``today``.
+
+    ``period``: what that invoice pays for, the last one invoiced when None. Later ones may be open still.
+    """
     moved = _moved(subscription, Action.ACTIVATE)
     if subscription.kind is Kind.ONE_TIME:
         days = subscription.rental_days
         until = None if days is None else today + timedelta(days=days)
         return replace(moved, paid_through_on=until)
-    return with_period_paid(moved, subscription.period)
+    return with_period_paid(moved, period or subscription.period)
 
 
 def with_period_paid(subscription: Subscription, period: Period | None) -> Subscription:
@@ -268,6 +271,14 @@ def resume(subscription: Subscription, *, today: date) -> Subscription:
         paid_through_on=end,
         remaining_days=None,
     )
+
+
+def days_to_be_had(subscription: Subscription, *, today: date) -> Period | None:
+    """The period that runs; while paused the kept days, as a resumption ``today`` would give them."""
+    if subscription.status is not Status.PAUSED:
+        return subscription.period
+    days = subscription.remaining_days or 0
+    return Period(today, today + timedelta(days=days)) if days else None
 
 
 def extend(subscription: Subscription, *, days: int, today: date) -> Subscription:

@@ -143,3 +143,44 @@ def test_the_reminder_comes_three_days_before_the_end(world) -> None:
     world.pass_time(minutes=1)
     assert run_maintenance(now=world.now).trial_reminders == 1
     assert run_maintenance(now=world.now).trial_reminders == 0
+
+
+def missed(world, periods: int):
+    """A trial and ``periods`` whole months after it in which nothing ran; its invoices, oldest first."""
+    from billing_api.billing_service.models import Invoice
+
+    anna = world.customer()
+    started = world.buy(anna, trial(world))
+    world.pass_time(days=14 + 31 * (periods - 1) + 1)
+    assert run(world)[1] == periods
+    return anna, started, list(Invoice.objects.order_by("period_start_on"))
+
+
+def test_after_two_missed_periods_the_first_payment_gives_the_first_period_only(world) -> None:
+    anna, started, (first, second) = missed(world, 2)
+    world.hear(world.payment(first.id, anna.user_id))
+    subscription = world.subscription(started)
+    assert subscription.status == "active"
+    assert subscription.paid_through_on == first.period_end_on < second.period_end_on
+    assert subscription.access_until.date() <= first.period_end_on + timedelta(days=3)
+    world.hear(world.payment(second.id, anna.user_id))
+    assert world.subscription(started).paid_through_on == second.period_end_on
+
+
+def test_paid_in_the_other_order_nothing_is_lost(world) -> None:
+    anna, started, (first, second) = missed(world, 2)
+    world.hear(world.payment(second.id, anna.user_id))
+    world.hear(world.payment(first.id, anna.user_id))
+    assert world.subscription(started).paid_through_on == second.period_end_on
+
+
+def test_days_given_to_an_unpaid_period_are_there_when_it_is_paid(world) -> None:
+    from billing_api.billing_service.actors import Actor
+    from billing_api.billing_service.commands.extend_subscription import extend_subscription
+
+    anna, started, (first,) = missed(world, 1)
+    extend_subscription(
+        started.subscription_id, days=5, actor=Actor("staff", "s"), reason="sorry", now=world.now
+    )
+    world.hear(world.payment(first.id, anna.user_id))
+    assert world.subscription(started).paid_through_on == first.period_end_on + timedelta(days=5)

@@ -112,9 +112,9 @@ def _at_once(
     day: date,
     now: datetime,
 ) -> ChangeOffer:
-    run = paid_run(subscription, day)
     assert value.interval is not None
     assert value.period is not None
+    run = paid_run(subscription, value.period, day)
     plan = proration.plan_change(
         effective_on=day,
         anchor_on=value.anchor_on,

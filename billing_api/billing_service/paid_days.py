@@ -23,14 +23,13 @@ class PaidRun:
     invoices: tuple[Invoice, ...]
 
 
-def paid_run(subscription: Subscription, day: date) -> PaidRun:
+def paid_run(subscription: Subscription, period: Period, day: date) -> PaidRun:
     """Counted back from the end of the period, so that a pause or an extension only moves the days.
 
-    Net of discounts and of what was credited since. The subscription has a period that holds ``day``.
+    Net of discounts and of what was credited since. ``period``: what runs on ``day``, or would if it were
+    resumed then.
     """
-    start, end = subscription.period_start_on, subscription.period_end_on
-    assert start is not None
-    assert end is not None
+    start, end = period.start, period.end
     invoices = _invoices(subscription)
     if not invoices:
         return PaidRun(Period(start, end), None, ())

@@ -156,14 +156,15 @@ def _end_now(
 
 
 def _unused_back(subscription: Subscription, today: date) -> list[_Credit]:
-    """What the unused days of the running period are worth (domain rule 3), invoice by invoice.
+    """What the unused days are worth (domain rule 3), invoice by invoice; while paused the kept ones.
 
     After a change of product the days were paid by its invoice and, through its credit line, by the one
     before: the newest gives back first, each no more than is left of it.
     """
-    if subscription.period_start_on is None or subscription.period_end_on is None:
+    period = rules.days_to_be_had(subscription_terms.as_value(subscription), today=today)
+    if period is None:
         return []
-    run = paid_run(subscription, today)
+    run = paid_run(subscription, period, today)
     rest = proration.unused_credit_minor(run.paid, today) if run.paid else 0
     credits = []
     for invoice in run.invoices:

@@ -87,3 +87,26 @@ def test_an_unpaid_change_refuses_a_pause(world) -> None:
     change(world, started, world.premium)
     with pytest.raises(AppError, match="pending-change-open"):
         pause(world, started)
+
+
+def test_cancelled_now_while_paused_gives_back_the_days_that_were_kept(world) -> None:
+    from billing_api.billing_service.commands.cancel_subscription import cancel_subscription
+
+    def cancel(preview: bool):
+        return cancel_subscription(
+            started.subscription_id, mode="now", refund_unused=True, preview=preview, now=world.now
+        )
+
+    shop(world)
+    _, started = subscriber(world)  # 499.00 for the 30 days from 11 April
+    world.pass_time(days=10)
+    paused_on = cancel(preview=True)
+    pause(world, started)
+    assert cancel(preview=True).credited == paused_on.credited
+    world.pass_time(days=25)
+    shown = cancel(preview=True)
+    done = cancel(preview=False)
+    assert (shown.credited, shown.to_card) == (done.credited, done.to_card)
+    assert done.credited.amount == done.to_card.amount == 33267  # 20 of 30 days, half up
+    assert world.subscription(started).status == "cancelled"
+    holds()

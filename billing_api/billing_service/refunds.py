@@ -77,20 +77,24 @@ def _take_back(
     documents: Documents,
     now: datetime,
 ) -> None:
-    """Credits the invoice for what the refund took of its money.
+    """Takes what the refund gave back of the invoice's money off the invoice.
 
-    What had become balance goes first. A payment refunded whole gives the whole invoice back: the part that
-    balance had paid returns to the balance, and what the payment bought ends.
+    What had become balance goes first. Money of an invoice not yet paid is due again; a paid one is credited.
+    Once none of its payments keeps anything, the whole invoice is given back: the part that balance had paid
+    returns to the balance, and what the payments bought ends.
     """
-    if payment.allocated_minor == 0 or invoice.status not in ("open", "paid"):
+    if payment.allocated_minor == 0:
         return
-    refunded = sum(row.amount_minor for row in payment.refund_rows.all())
     credited = sum(row.credited_minor for row in payment.refund_rows.all())
-    is_whole = refunded >= payment.allocated_minor + payment.to_balance_minor
-    wanted = max(0, refunded - payment.to_balance_minor) - credited
-    if is_whole:
-        wanted = max(wanted, crediting.left_minor(invoice))
-    amount = min(wanted, crediting.left_minor(invoice))
+    taken = payment.allocated_minor - kept_minor(payment) - credited
+    if invoice.status in ("open", "uncollectible"):
+        settlement.ask_again(account, invoice, payment, refund, max(0, taken), now)
+        return
+    if invoice.status != "paid":
+        return
+    is_whole = kept_minor(payment) + kept_of_others_minor(payment) == 0
+    left = crediting.left_minor(invoice)
+    amount = left if is_whole else min(max(0, taken), left)
     if amount > 0:
         crediting.issue_credit_note(
             account, invoice, amount, refund.reason or "refund", documents, now, refund.id
@@ -99,6 +103,18 @@ def _take_back(
         refund.store("credited_minor")
     if is_whole and invoice.subscription_id is not None and invoice.kind != "charge":
         _end_what_it_bought(account, invoice, now)
+
+
+def kept_minor(payment: Payment) -> int:
+    """What its invoice still has of a payment after the refunds that arrived, minor units."""
+    refunded = sum(row.amount_minor for row in payment.refund_rows.all())
+    return max(0, payment.allocated_minor - max(0, refunded - payment.to_balance_minor))
+
+
+def kept_of_others_minor(payment: Payment) -> int:
+    """What the same invoice still has of its other payments, minor units."""
+    others = Payment.objects.filter(invoice_id=payment.invoice_id).exclude(id=payment.id)
+    return sum(kept_minor(other) for other in others.filter(allocated_minor__gt=0))
 
 
 def _end_what_it_bought(account: Account, invoice: Invoice, now: datetime) -> None:

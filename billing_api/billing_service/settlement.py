@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from billing_api.billing_service import (
+    actors,
     changes,
     crediting,
     discount_rules,
@@ -16,7 +17,7 @@ from billing_api.billing_service import (
 from billing_api.billing_service.domain import invoice as invoice_rules
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.domain import subscription as rules
-from billing_api.billing_service.models import Account, Invoice, PendingChange, Subscription
+from billing_api.billing_service.models import Account, Invoice, Payment, PendingChange, Refund, Subscription
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.reports import report
 from shared.period import Period, day_in_zone
@@ -36,6 +37,40 @@ def allocate(
         invoice.collection = invoice_rules.Collection.PARTIALLY_PAID.value
     invoice.store("paid_minor", "amount_due_minor", "collection", "updated_at")
     return taken
+
+
+def ask_again(
+    account: Account, invoice: Invoice, payment: Payment, refund: Refund, amount_minor: int, now: datetime
+) -> None:
+    """Money of an invoice that was not paid yet went back: it is due again, or given up with the rest."""
+    if amount_minor <= 0:
+        return
+    # The payment's books stay whole: what left the invoice counts as the balance that the refund took.
+    payment.allocated_minor -= amount_minor
+    payment.to_balance_minor += amount_minor
+    payment.store("allocated_minor", "to_balance_minor")
+    invoice.paid_minor -= amount_minor
+    if invoice.status == "open":
+        invoice.amount_due_minor += amount_minor
+        if invoice.paid_minor == 0 and invoice.collection == "partially_paid":
+            invoice.collection = "overdue" if invoice.overdue_at else "none"
+    else:
+        invoice.written_off_minor += amount_minor
+        posting.post(
+            ledger.debt_written_off(refund.id, account.id, invoice.currency, amount_minor), account, now
+        )
+        actors.record(
+            "write_off",
+            actors.SYSTEM,
+            f"money of the uncollectible invoice {invoice.number} went back",
+            account=account,
+            subject=("refund", refund.id),
+            before={"written_off_minor": invoice.written_off_minor - amount_minor},
+            after={"written_off_minor": invoice.written_off_minor},
+            now=now,
+        )
+    invoice.updated_at = now
+    invoice.store("paid_minor", "amount_due_minor", "written_off_minor", "collection", "updated_at")
 
 
 def settle_if_paid(account: Account, invoice: Invoice, documents: Documents, now: datetime) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from billing_api.billing_service import locks, orders
+from billing_api.billing_service import locks, orders, refunds
 from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Payment, PaymentCancellation
@@ -34,7 +34,7 @@ def refund_payment(
     preview: bool = False,
     now: datetime,
 ) -> RefundOrdered:
-    """Orders together never exceed what was captured. A payment refunded whole ends what it bought.
+    """Orders together never exceed what was captured. What an invoice bought ends with the last of its money.
 
     Raises ``payment-not-found``, ``amount-not-positive``, ``currency-mismatch``, ``refund-exceeds-payment``,
     ``cancellation-open``, ``reason-missing``.
@@ -52,7 +52,7 @@ def refund_payment(
             payment.id,
             amount,
             Money(left - amount.amount, payment.currency),
-            left == amount.amount and payment.allocated_minor > 0,
+            left == amount.amount and _is_all_its_invoice_has(payment),
         )
         if preview:
             return done
@@ -68,6 +68,13 @@ def refund_payment(
             now=now,
         )
         return RefundOrdered(order.id, payment.id, amount, done.left, done.ends_subscription)
+
+
+def _is_all_its_invoice_has(payment: Payment) -> bool:
+    """Whether a paid invoice has nothing but this payment's money: given back whole, what it bought ends."""
+    invoice = payment.invoice
+    paid = invoice is not None and invoice.status == "paid" and payment.allocated_minor > 0
+    return paid and refunds.kept_of_others_minor(payment) == 0
 
 
 def _left(payment: Payment, amount: Money) -> int:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from billing_api.billing_service.vat_rates import DEFAULT_VAT_RATES, VatRates
 from shared.clock import Clock
 from shared.settings import ConfigurationRefused, SuiteSettings, secret_or_file
 
@@ -32,6 +33,7 @@ class AdminSettings(SuiteSettings):
     user_api_timeout_seconds: float = 10.0
     django_secret_key: SecretStr = SecretStr("dev-insecure-admin-django-secret-key-of-50-letters-and-more")
     public_url: str = "http://127.0.0.1:8080"
+    vat_rates: VatRates = DEFAULT_VAT_RATES  # its commands price invoices as BillingAPI does
     admin_require_mfa: bool | None = None
 
     @property

@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from billing_api.billing_service.vat_rates import DEFAULT_VAT_RATES, VatRates
 from shared.settings import ConfigurationRefused, SuiteSettings, secret_or_file
 
 DEMO_SELLER_INN: Final = "7700000000"
@@ -24,6 +25,7 @@ class BillingSettings(SuiteSettings):
     user_api_token: SecretStr = SecretStr("dev-billing-api-to-user-api")
     django_secret_key: SecretStr = SecretStr("dev-insecure-django-secret-key")
     user_api_timeout_seconds: float = 10.0
+    vat_rates: VatRates = DEFAULT_VAT_RATES
     # The seller as invoices and statements name it; empty ones are left out.
     seller_name: str = "ООО «Онлайн-кинотеатр» (демонстрация)"
     seller_name_en: str = "Online Cinema LLC (demonstration)"

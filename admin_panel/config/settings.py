@@ -15,6 +15,7 @@ _own = read_settings()
 BASE_DIR = Path(__file__).resolve().parents[1]
 
 DEBUG = False
+VAT_RATES = _own.vat_rates
 SECRET_KEY = _own.django_secret_key.get_secret_value()
 _public_host = _own.public_origin.split("://")[1].rsplit(":", 1)[0]
 ALLOWED_HOSTS = [_public_host, "127.0.0.1", "localhost", "admin-panel"] if _own.is_production else ["*"]

@@ -11,6 +11,7 @@ from billing_api.billing_service import discount_rules, posting
 from billing_api.billing_service.domain.discounts.base import Discount
 from billing_api.billing_service.domain.pricing import LineInput, Quote, price_quote
 from billing_api.billing_service.models import Account, PromoCode
+from billing_api.billing_service.vat_rates import vat_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def price(sale: Sale, now: datetime, without: frozenset[UUID] = frozenset()) -> 
         day=sale.day,
         discounts=[one for one in discounts if UUID(one.id) not in without],
         available_balance_minor=posting.available_minor(sale.account, sale.currency),
+        vat=vat_table(),
     )
 
 
@@ -62,4 +64,6 @@ def price_next(
             else one
         )
     day = lines[0].period.start if lines[0].period else sale.day
-    return price_quote(lines, currency=sale.currency, now=at, day=day, discounts=discounts).total_minor
+    return price_quote(
+        lines, currency=sale.currency, now=at, day=day, discounts=discounts, vat=vat_table()
+    ).total_minor

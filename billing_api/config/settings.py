@@ -30,6 +30,7 @@ def database(url: str) -> dict[str, Any]:
 
 
 DEBUG = False
+VAT_RATES = _own.vat_rates
 SECRET_KEY = _own.django_secret_key.get_secret_value()
 ALLOWED_HOSTS = ["*"]  # no answer is built from the Host header; the gateway decides what reaches us
 ROOT_URLCONF = "billing_api.config.urls"

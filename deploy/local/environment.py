@@ -49,6 +49,7 @@ OPTIONAL = (
     "SELLER_NAME_EN",
     "SELLER_OGRN",
     "USER_API_TIMEOUT_SECONDS",
+    "VAT_RATES",
 )
 # taken over from the caller's environment or a .env file when set there
 PASSED_ON = ("LOG_LEVEL", "BEAT_TICK_SECONDS", "OTEL_EXPORTER_OTLP_ENDPOINT", *OPTIONAL)

@@ -28,5 +28,6 @@ class VatTable:
         return in_force[-1]
 
 
+# The shipped default of the setting VAT_RATES.
 # Tax Code of the Russian Federation, art. 164: 20 % until 31 Dec 2025, 22 % from 1 Jan 2026.
 RUSSIAN_VAT: Final = VatTable(((date(2019, 1, 1), 2_000), (date(2026, 1, 1), 2_200)))

@@ -70,6 +70,20 @@ OWN = [
     ("admin-panel", "PUBLIC_URL", "https://*"),
     ("admin-panel", "ADMIN_REQUIRE_MFA", "false"),
     ("admin-panel", "DJANGO_SECRET_KEY", "django-insecure-" + "pL9oK2iJ5uH8yG1tF4rD7eS0wA3qZ6xC9vB2nM5"),
+    *(
+        (service, "VAT_RATES", rates)
+        for service in ("billing-api", "admin-panel")
+        for rates in (
+            "",
+            "2026-01-01",
+            "2026-02-30=2200",
+            "2026-01-01=22.5",
+            "2026-01-01=10001",
+            "2026-01-01=-1",
+            "2026-01-01=2200,2019-01-01=2000",
+            "2026-01-01=2200,2026-01-01=2000",
+        )
+    ),
     ("scheduler", "CELERY_BROKER_URL", GUEST),
     ("scheduler", "REDBEAT_REDIS_URL", "redis://:redis@redis:6379/3"),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -77,12 +77,14 @@ class DiscountForm(ActionForm):
         return cleaned
 
 
+def midnight(day: date) -> datetime:
+    """The moment a day begins in the panel's zone, as UTC."""
+    return datetime.combine(day, time(), ZoneInfo(settings.TIME_ZONE)).astimezone(UTC)
+
+
 def ends_at(values: Any) -> datetime | None:
-    """The moment after the last day, in the panel's zone, as UTC."""
-    if values.get("ends_on") is None:
-        return None
-    zone = ZoneInfo(settings.TIME_ZONE)
-    return datetime.combine(values["ends_on"] + timedelta(days=1), time(), zone).astimezone(UTC)
+    """The moment after the last day."""
+    return midnight(values["ends_on"] + timedelta(days=1)) if values.get("ends_on") else None
 
 
 def terms_of(values: Any, currency: str) -> DiscountTerms:

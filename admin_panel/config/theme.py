@@ -77,6 +77,7 @@ NAVIGATION: Final[list[dict[str, Any]]] = [
         "items": [
             _billing(_("Ledger"), "menu_book", "ledgertransaction"),
             _billing(_("Billing runs"), "event_repeat", "billingrun"),
+            _billing(_("Findings"), "flag", "reviewitem"),
             _billing(_("Audit"), "policy", "auditrecord"),
         ],
     },

@@ -66,8 +66,14 @@ def _cards(since: datetime) -> list[dict[str, Any]]:
         },
         {
             "title": _("Needs a look"),
-            "value": reviews + attempts.get("needs_review", 0),
+            "value": reviews,
             "note": _("late money, overpayments, set aside"),
+            "url": _list("reviewitem", "?state=open"),
+        },
+        {
+            "title": _("Payments to clear up"),
+            "value": payments.filter(status="needs_review").count(),
+            "note": _("the provider's word contradicts what was asked"),
             "url": _list("payment", "?status=needs_review"),
         },
     ]

@@ -6,17 +6,29 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
 
 from admin_panel.actions.discount import EndDiscount
+from admin_panel.actions.promotions import CreatePromotion, EndPromotion
 from admin_panel.databases import BILLING_PAGES
-from admin_panel.sections.base import ReadOnlyAdmin, Table, badge, moment_column, money_column, text_column
+from admin_panel.sections.base import (
+    ReadOnlyAdmin,
+    Table,
+    badge,
+    moment_column,
+    money_column,
+    parse_id,
+    permission_check,
+    text_column,
+)
 from admin_panel.sections.documents import window_text
 from admin_panel.sections.filters import word_filter
-from admin_panel.sections.formats import day_text, duration_text, link, money_text, terms_text
+from admin_panel.sections.formats import day_text, duration_text, link, localized, money_text, terms_text
 from admin_panel.sections.invoices import by_person, holder_column
 from admin_panel.sections.words import word
-from billing_api.billing_service.models import DiscountUse
+from billing_api.billing_service.models import DiscountUse, Product
 
 
 def uses(discount_id: Any) -> Table:
@@ -81,8 +93,13 @@ class PersonalDiscountAdmin(ReadOnlyAdmin):
         yield uses(row.pk)
 
 
+def _products(row: Any) -> str:
+    rows = Product.objects.using(BILLING_PAGES).filter(pk__in=row.product_ids).order_by("rank", "slug")
+    return ", ".join(localized(one.title) for one in rows) or str(_("Every product"))
+
+
 class PromotionAdmin(ReadOnlyAdmin):
-    """Promotions that apply by themselves."""
+    """Promotions that apply by themselves; search by name or id."""
 
     ordering = ("-created_at",)
     list_display = ("label_text", "terms", "segment_word", "window", "budget", "spent", "state")
@@ -90,6 +107,9 @@ class PromotionAdmin(ReadOnlyAdmin):
         "label_text",
         "terms",
         "segment_word",
+        "products",
+        "stacks",
+        "priority",
         "duration",
         "window",
         "budget",
@@ -97,10 +117,16 @@ class PromotionAdmin(ReadOnlyAdmin):
         "state",
         "created",
     )
+    actions_list = ("make",)
+    has_create_promotion_permission = permission_check("create_promotion")
+    staff_actions = (EndPromotion,)
+    search_help_text = _("Name or id")
 
     label_text = text_column(_("Name"), lambda row: row.label or "—")
     terms = text_column(_("Discount"), terms_text)
     segment_word = text_column(_("For whom"), lambda row: word(row.segment))
+    products = text_column(_("Product"), _products)
+    stacks = text_column(_("Stacks"), lambda row: str(_("no") if row.is_exclusive else _("yes")))
     duration = text_column(_("Duration"), duration_text)
     window = text_column(_("Works"), window_text)
     budget = money_column("budget_minor", _("Budget"))
@@ -108,8 +134,18 @@ class PromotionAdmin(ReadOnlyAdmin):
     state = text_column(_("State"), lambda row: badge("active" if row.is_active else "cancelled"))
     created = moment_column("created_at", _("Created"))
 
+    @action(
+        description=_("Create a promotion"),
+        url_path="create",
+        permissions=["create_promotion"],
+        icon="add",
+    )
+    def make(self, request: HttpRequest) -> HttpResponse:
+        return CreatePromotion().view(self.admin_site, request, None)
+
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return rows.filter(label__icontains=term)
+        identifier = parse_id(term)
+        return rows.filter(pk=identifier) if identifier else rows.filter(label__icontains=term)
 
     def tables(self, row: Any) -> Iterable[Table]:
         yield uses(row.pk)

@@ -36,6 +36,8 @@ _PAGES = {
     "account": "billing_service_account",
     "promo_code": "billing_service_promocode",
     "personal_discount": "billing_service_personaldiscount",
+    "promotion": "billing_service_promotion",
+    "review_item": "billing_service_reviewitem",
 }
 
 
@@ -142,8 +144,8 @@ class AuditAdmin(ReadOnlyAdmin):
         _("Account"), lambda row: link("billing_service_account", row.account_id) if row.account_id else "—"
     )
     why = text_column(_("Reason"), lambda row: row.reason)
-    was = text_column(_("Before"), lambda row: _pretty(row.before))
-    became = text_column(_("After"), lambda row: _pretty(row.after))
+    was = text_column(_("Before"), lambda row: pretty(row.before))
+    became = text_column(_("After"), lambda row: pretty(row.after))
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         if identifier := parse_id(term):
@@ -156,7 +158,8 @@ class AuditAdmin(ReadOnlyAdmin):
         return rows.filter(Q(actor_id__icontains=term) | Q(reason__icontains=term))
 
 
-def _pretty(value: Any) -> Any:
+def pretty(value: Any) -> Any:
+    """Stored JSON as a block of text, a dash for none."""
     if not value:
         return "—"
     return format_html(

@@ -19,6 +19,7 @@ NAMES = {
     billing.LedgerTransaction: (_("ledger transaction"), _("ledger")),
     billing.CreditNote: (_("credit note"), _("credit notes")),
     billing.BillingRun: (_("billing run"), _("billing runs")),
+    billing.ReviewItem: (_("finding"), _("findings")),
     billing.AuditRecord: (_("audit record"), _("audit")),
 }
 

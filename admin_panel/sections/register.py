@@ -18,6 +18,7 @@ from admin_panel.sections.invoices import CreditNoteAdmin, InvoiceAdmin
 from admin_panel.sections.ledger import AuditAdmin, BillingRunAdmin, LedgerTransactionAdmin
 from admin_panel.sections.payments import PaymentAdmin
 from admin_panel.sections.promo_codes import PromoCodeAdmin
+from admin_panel.sections.review import ReviewItemAdmin
 from admin_panel.sections.staff import StaffAdmin, StaffGroupAdmin
 from admin_panel.sections.subscriptions import SubscriptionAdmin
 from admin_panel.sections.users import UserAdmin
@@ -36,6 +37,7 @@ PAGES: dict[type[Model], Any] = {
     billing.LedgerTransaction: LedgerTransactionAdmin,
     billing.CreditNote: CreditNoteAdmin,
     billing.BillingRun: BillingRunAdmin,
+    billing.ReviewItem: ReviewItemAdmin,
     billing.AuditRecord: AuditAdmin,
     Customer: UserAdmin,
     Movie: MovieAdmin,

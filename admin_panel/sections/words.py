@@ -95,6 +95,17 @@ WORDS: Final[dict[str, Any]] = {
     "block": _("blocked"),
     "unblock": _("unblocked"),
     "end-sessions": _("ended all sessions"),
+    # findings for a person
+    "resolved": _("resolved"),
+    "review_item": _("finding"),
+    "order": _("order to UserAPI"),
+    "money_without_invoice": _("money without an open invoice"),
+    "paid_after_end": _("paid after its subscription had ended"),
+    "payment_disagrees": _("services disagree about a payment"),
+    "refund_refused": _("refund refused"),
+    "billing_set_aside": _("set aside by the billing run"),
+    "missed_periods_cap": _("too many missed periods at once"),
+    "trial_repeated": _("a second trial with one card"),
     # ledger accounts
     "revenue": _("revenue"),
     "vat": _("VAT"),
@@ -112,13 +123,18 @@ WORDS: Final[dict[str, Any]] = {
     "assign_discount": _("assigned a discount"),
     "end_discount": _("ended a discount"),
     "create_promo_codes": _("created promo codes"),
+    "create_promotion": _("created a promotion"),
+    "end_promotion": _("ended a promotion"),
+    "resolve_review_item": _("resolved a finding"),
     "extend_subscription": _("extended a subscription"),
     "release_subscription": _("had a subscription billed again"),
 }
 
 # value -> the label style of django-unfold
 COLOURS: Final[dict[str, str]] = {
-    **dict.fromkeys(("active", "paid", "succeeded", "published", "finished", "done", "committed"), "success"),
+    **dict.fromkeys(
+        ("active", "paid", "succeeded", "published", "finished", "done", "committed", "resolved"), "success"
+    ),
     **dict.fromkeys(
         ("trialing", "open", "processing", "running", "created", "authorized", "reserved"), "info"
     ),

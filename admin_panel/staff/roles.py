@@ -20,9 +20,17 @@ _MONEY: Final = {
     "confirm_refund",
     "extend_subscription",
     "release_subscription",
+    "resolve_review_item",
 }
 _SUPPORT: Final = {"grant_goodwill", "extend_subscription", "block_user", "end_sessions"}
-_MARKETING: Final = {"assign_discount", "end_discount", "create_promo_codes", "publish_catalogue"}
+_MARKETING: Final = {
+    "assign_discount",
+    "end_discount",
+    "create_promo_codes",
+    "create_promotion",
+    "end_promotion",
+    "publish_catalogue",
+}
 GROUP_ACTIONS: Final[dict[str, set[str]]] = {
     "viewer": set(),
     "support": _SUPPORT,

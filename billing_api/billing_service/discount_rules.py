@@ -188,12 +188,15 @@ def release_promo_code(account: Account, subscription_id: UUID, now: datetime) -
 
 
 def reserve_budgets(applied: Iterable[AppliedDiscount]) -> UUID | None:
-    """Takes each promotion's part out of its budget; the id of the first that could not pay, else None."""
+    """Takes each promotion's part out of its budget; the id of the first that could not pay, else None.
+
+    One that was ended since the pricing pays nothing.
+    """
     promotions = [one for one in applied if one.source is Source.PROMOTION]
     for one in sorted(promotions, key=lambda each: each.discount_id):
         room = Q(budget_minor__isnull=True) | Q(budget_minor__gte=F("budget_spent_minor") + one.amount_minor)
         moved = (
-            Promotion.objects.filter(id=one.discount_id)
+            Promotion.objects.filter(id=one.discount_id, is_active=True)
             .filter(room)
             .update(budget_spent_minor=F("budget_spent_minor") + one.amount_minor)
         )

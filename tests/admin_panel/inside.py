@@ -120,6 +120,7 @@ class _Stopped(RuntimeError):
 def failures() -> dict[str, Any]:
     """Runs every command of the actions with a failure at its end; gives how each ended and what was left."""
     import importlib
+    from dataclasses import replace
     from uuid import UUID
 
     from admin_panel.settings import clock
@@ -139,6 +140,9 @@ def failures() -> dict[str, Any]:
         "refund_payment": ((UUID(world["payment_id"]), Money(100)), {}),
         "assign_discount": ((user, terms), {}),
         "create_promo_codes": ((terms,), {"count": 3}),
+        "create_promotion": ((replace(terms, label="Failing"),), {}),
+        "end_promotion": ((UUID(world["promotion_id"]),), {}),
+        "resolve_review_item": ((UUID(world["review_item_id"]),), {}),
         "extend_subscription": ((UUID(world["subscription_id"]),), {"days": 3}),
     }
 

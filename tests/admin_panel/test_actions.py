@@ -21,6 +21,8 @@ CASES = [
     ("account/{account_id}/assign-discount/", DISCOUNT, "10%", "assign_discount"),
     ("promocode/create/", DISCOUNT | {"code": "spring10", "limit_per_user": "1"}, "SPRING10", "create_promo_codes"),
     ("promocode/create/", DISCOUNT | {"count": "4", "limit_per_user": "1"}, "4 generated", "create_promo_codes"),
+    ("promotion/create/", DISCOUNT | {"label": "Autumn", "segment": "new_customers", "product": "{product_id}", "budget": "1000",
+     "starts_on": "2027-01-01", "ends_on": "2027-01-31", "priority": "0"}, "1 Jan 2027", "create_promotion"),
     ("subscription/{subscription_id}/extend/", {"days": "5"}, "moves by 5 days", "extend_subscription"),
     ("payment/{payment_id}/refund/", {"amount": "99.99"}, "99.99", "refund_payment"),
     ("invoice/{open_invoice_id}/write-off/", {}, "uncollectible", "write_off"),
@@ -126,3 +128,70 @@ def test_a_subscription_set_aside_is_billed_again(panel: Panel, clients: Callabl
     assert row == ("release_subscription", "price mended")
     denied = clients("support").get(path)
     assert denied.status_code == 403
+
+
+def test_a_promotion_is_ended_once(panel: Panel, clients: Callable[..., StaffClient]) -> None:
+    client = clients("marketing")
+    values = DISCOUNT | {"label": "Short", "segment": "all", "priority": "3", "starts_on": "2030-01-01"}
+    preview, sent = client.act(f"{BILLING}/promotion/create/", values | {"reason": "to be ended"})
+    assert preview.status_code == 200, preview.text[-2000:]
+    client.post(preview, sent | {"confirm": "1"})
+    sql = "SELECT id, priority, is_active FROM promotion WHERE label = 'Short'"
+    ((promotion_id, priority, is_active),) = panel.rows("billing", sql)
+    assert (priority, is_active) == (3, True)
+    page = client.get(f"{BILLING}/promotion/{promotion_id}/change/")
+    assert "Every product" in page.text
+    assert f"/promotion/{promotion_id}/end/" in page.text
+    preview, sent = client.act(f"{BILLING}/promotion/{promotion_id}/end/", {"reason": "by mistake"})
+    assert preview.status_code == 200
+    client.post(preview, sent | {"confirm": "1"})
+    assert panel.rows("billing", sql)[0][2] is False
+    assert client.get(f"{BILLING}/promotion/{promotion_id}/end/").status_code == 403
+    assert f"/promotion/{promotion_id}/end/" not in client.get(str(page.url)).text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"label": ""},
+        {"segment": "nobody"},
+        {"product": "11111111-1111-1111-1111-111111111111"},
+        {"budget": "0"},
+        {"value": "101"},
+        {"starts_on": "2030-02-02", "ends_on": "2030-02-01"},
+        {"ends_on": "2020-01-01"},
+        {"priority": "-1"},
+    ],
+)
+def test_a_wrong_promotion_is_refused(
+    panel: Panel, clients: Callable[..., StaffClient], wrong: dict[str, str]
+) -> None:
+    before = panel.counts()
+    values = DISCOUNT | {"label": "Wrong", "segment": "all", "priority": "0", "reason": "wrong one"} | wrong
+    page, sent = clients("marketing").act(f"{BILLING}/promotion/create/", values)
+    assert page.status_code == 422
+    assert clients("marketing").post(page, sent | {"confirm": "1"}).status_code == 422
+    assert panel.counts() == before
+
+
+def test_a_finding_is_found_read_and_resolved(panel: Panel, clients: Callable[..., StaffClient]) -> None:
+    """From the figure of the overview to the row, its payment and account, and out of the open ones."""
+    client, payment_id = clients("finance"), panel.world["payment_id"]
+    sql = "SELECT id, resolved_at IS NULL FROM review_item WHERE subject_id = %s"
+    panel.rows("billing", "UPDATE review_item SET resolved_at = NULL RETURNING id")
+    ((finding, _open),) = panel.rows("billing", sql, payment_id)
+    path = f"{BILLING}/reviewitem/{finding}/"
+    assert "/reviewitem/?state=open" in client.get("/admin/").text
+    assert path in client.get(f"{BILLING}/reviewitem/?state=open&kind=payment_disagrees").text
+    for query in ("state=resolved", "kind=refund_refused", "q=nobody@example.org"):
+        assert path not in client.get(f"{BILLING}/reviewitem/?{query}").text, query
+    page = client.get(path + "change/")
+    for words in (f"/payment/{payment_id}/", f"/account/{panel.world['account_id']}/", "captured-differs"):
+        assert words in page.text, words
+    preview, sent = client.act(path + "resolve/", {"reason": "compared with the cabinet"})
+    client.post(preview, sent | {"confirm": "1"})
+    assert panel.rows("billing", sql, payment_id)[0][1] is False
+    assert "finance: compared with the cabinet" in client.get(path + "change/").text
+    assert path not in client.get(f"{BILLING}/reviewitem/?state=open").text
+    assert client.get(path + "resolve/").status_code == 403
+    panel.rows("billing", "UPDATE review_item SET resolved_at = NULL RETURNING id")

@@ -37,7 +37,7 @@ def test_the_role_of_commands_neither_deletes_nor_rewrites_the_ledger(panel: Pan
 def test_a_command_that_fails_in_its_middle_leaves_nothing(panel: Panel) -> None:
     found = panel.inside("failures")
     assert set(found["ended"].values()) == {"stopped"}
-    assert len(found["ended"]) == 8
+    assert len(found["ended"]) == 11
     assert found["after"] == found["before"]
 
 

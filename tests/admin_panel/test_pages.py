@@ -16,7 +16,7 @@ from tests.admin_panel.conftest import BILLING, Panel, StaffClient
 ROOT = Path(__file__).resolve().parents[2] / "admin_panel"
 LISTS = (
     "account", "invoiceline", "invoice", "payment", "subscription", "personaldiscount", "promotion", "promocode",
-    "ledgertransaction", "creditnote", "billingrun", "auditrecord",
+    "ledgertransaction", "creditnote", "billingrun", "reviewitem", "auditrecord",
 )  # fmt: skip
 
 

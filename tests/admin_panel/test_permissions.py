@@ -26,6 +26,7 @@ READ_ONLY = {
     "billing_service.ledgertransaction",
     "billing_service.creditnote",
     "billing_service.billingrun",
+    "billing_service.reviewitem",
     "billing_service.auditrecord",
     "users.user",
 }
@@ -42,6 +43,9 @@ ACTIONS = {
     "payment/{payment_id}/confirm-transfer/": set(),  # a card's money is confirmed by its provider
     "subscription/{subscription_id}/extend/": {"support", "finance", "admin"},
     "promocode/create/": {"marketing", "admin"},
+    "promotion/create/": {"marketing", "admin"},
+    "promotion/{promotion_id}/end/": {"marketing", "admin"},
+    "reviewitem/{review_item_id}/resolve/": {"finance", "admin"},
     "../users/user/{user_id}/block/": {"support", "admin"},
     "../users/user/{user_id}/unblock/": {"support", "admin"},
     "../users/user/{user_id}/end-sessions/": {"support", "admin"},

@@ -42,6 +42,8 @@ SUBJECTS = {
     "billing_service/invoice": "paid_invoice_id",
     "billing_service/invoiceline": "paid_line_id",
     "billing_service/payment": "payment_id",
+    "billing_service/promotion": "promotion_id",
+    "billing_service/reviewitem": "review_item_id",
     "billing_service/subscription": "subscription_id",
     "users/user": "user_id",
 }

@@ -47,6 +47,7 @@ def build() -> dict[str, Any]:
     transfer = _transfer(user_id, now + timedelta(seconds=40))
     second = start_subscription(clara, product_id=film.pk, now=now + timedelta(minutes=1))
     account = Account.objects.get(user_id=user_id)
+    promotion, finding = _promotion(now), _finding(account, paid, now)
     _user_row(user_id, email)
     return {
         "user_id": str(user_id),
@@ -60,6 +61,9 @@ def build() -> dict[str, Any]:
         "payment_id": str(paid),
         "declined_payment_id": str(declined),
         "transfer_id": str(transfer),
+        "product_id": str(premium.pk),
+        "promotion_id": str(promotion),
+        "review_item_id": str(finding),
     }
 
 
@@ -120,6 +124,30 @@ def _transfer(user_id: UUID, now: Any) -> UUID:
     )
     apply_payment_event(state, sequence=1, now=now)
     return payment_id
+
+
+def _promotion(now: Any) -> UUID:
+    """One that is still to come, so that no price of the story changes."""
+    from billing_api.billing_service.actors import SYSTEM
+    from billing_api.billing_service.commands.assign_discount import DiscountTerms
+    from billing_api.billing_service.commands.create_promotion import PromotionRules, create_promotion
+
+    terms = DiscountTerms("percentage", 1000, label="Next winter", starts_at=now + timedelta(days=300))
+    done = create_promotion(
+        terms, PromotionRules(budget_minor=500_000), actor=SYSTEM, reason="world", now=now
+    )
+    assert done.promotion_id is not None
+    return done.promotion_id
+
+
+def _finding(account: Any, payment_id: UUID, now: Any) -> UUID:
+    """Something to look at about the paid payment."""
+    from billing_api.billing_service.models import ReviewItem
+    from billing_api.billing_service.reports import report
+
+    detail = {"why": "captured-differs", "asked_because": "overdue"}
+    report("payment_disagrees", account, ("payment", payment_id), detail, now)
+    return ReviewItem.objects.get(subject_id=payment_id).pk
 
 
 def _user_row(user_id: UUID, email: str) -> None:

@@ -83,10 +83,13 @@ def _unknown_there(account: Account, order: OutgoingOrder, code: str, now: datet
     orders.settle(order, "refused", now, code)
     subject = order.payment_id or order.invoice_id
     assert subject is not None
-    _report(account, order, subject, code, now)
+    kind = "payment" if order.payment_id else "invoice"
+    _report(account, order, subject, code, now, kind)
     return ReadingSettled(order.id, order.state, disagree=(subject,))
 
 
-def _report(account: Account, order: OutgoingOrder, payment_id: UUID, why: str, now: datetime) -> None:
+def _report(
+    account: Account, order: OutgoingOrder, subject_id: UUID, why: str, now: datetime, kind: str = "payment"
+) -> None:
     detail = {"why": why, "asked_because": order.body.get("why", "")}
-    report(PAYMENT_DISAGREES, account, ("payment", payment_id), detail, now)
+    report(PAYMENT_DISAGREES, account, (kind, subject_id), detail, now)

@@ -254,3 +254,120 @@ def test_r8_a_cancellation_and_a_renewal_never_both_happen_for_one_period(world)
         for invoice in renewals:
             assert OutgoingOrder.objects.filter(invoice_id=invoice.id, kind="close_payments").exists()
         assert run(world) == (None, 0)
+
+
+def promoted(world, value: int = 1000, budget_minor: int | None = None, **terms):
+    from billing_api.billing_service.commands.assign_discount import DiscountTerms
+    from billing_api.billing_service.commands.create_promotion import PromotionRules, create_promotion
+
+    given = DiscountTerms("percentage", value, **{"label": "Autumn", "duration_kind": "forever"} | terms)
+    rules = PromotionRules("new_customers", budget_minor)
+    return create_promotion(given, rules, **said(world))
+
+
+def test_a_promotion_works_in_its_window_until_it_is_ended(world) -> None:
+    from datetime import timedelta
+
+    from billing_api.billing_service.commands.end_promotion import end_promotion
+    from billing_api.billing_service.models import Promotion
+
+    def price() -> int:
+        return world.invoice(world.buy(world.customer()).invoice_id).total_minor
+
+    day = timedelta(days=1)
+    made = promoted(world, budget_minor=10000, starts_at=world.now + day, product_ids=(world.basic,))
+    assert made.begins_at == world.now + day
+    assert price() == 49900
+    world.pass_time(days=1)
+    assert price() == 44910
+    assert end_promotion(made.promotion_id, preview=True, **said(world)).budget_spent_minor == 4990
+    assert Promotion.objects.get().is_active
+    ended = end_promotion(made.promotion_id, **said(world))
+    assert ended.budget_spent_minor == 4990
+    assert price() == 49900
+    with pytest.raises(AppError, match="promotion-ended"):
+        end_promotion(made.promotion_id, **said(world))
+    with pytest.raises(AppError, match="promotion-not-found"):
+        end_promotion(world.basic, **said(world))
+    assert audited() == ["create_promotion", "end_promotion"]
+    assert broken() == []
+
+
+def test_an_impossible_promotion_is_refused(world) -> None:
+    from datetime import timedelta
+
+    from billing_api.billing_service.commands.assign_discount import DiscountTerms
+    from billing_api.billing_service.commands.create_promotion import PromotionRules, create_promotion
+    from billing_api.billing_service.models import Promotion
+    from shared.ids import new_id
+
+    day = timedelta(days=1)
+    good = {"label": "Autumn"}
+    for terms, rules in (
+        (DiscountTerms("percentage", 10001, **good), PromotionRules()),
+        (DiscountTerms("half", 1, **good), PromotionRules()),
+        (DiscountTerms("percentage", 1000), PromotionRules()),
+        (DiscountTerms("percentage", 1000, **good), PromotionRules("nobody")),
+        (DiscountTerms("percentage", 1000, **good), PromotionRules(budget_minor=0)),
+        (DiscountTerms("percentage", 1000, **good, product_ids=(new_id(),)), PromotionRules()),
+        (DiscountTerms("percentage", 1000, **good, ends_at=world.now), PromotionRules()),
+        (
+            DiscountTerms("percentage", 1000, **good, starts_at=world.now + day, ends_at=world.now + day),
+            PromotionRules(),
+        ),
+    ):
+        with pytest.raises(AppError, match="discount-invalid"):
+            create_promotion(terms, rules, **said(world))
+    preview = create_promotion(DiscountTerms("percentage", 1000, **good), preview=True, **said(world))
+    assert preview.promotion_id is None
+    assert not Promotion.objects.exists()
+    assert audited() == []
+
+
+def test_a_promotion_ended_after_the_pricing_pays_nothing(world) -> None:
+    """Between the price and the reservation it is ended: the reservation finds it gone."""
+    from billing_api.billing_service import discount_rules
+    from billing_api.billing_service.commands.end_promotion import end_promotion
+    from billing_api.billing_service.commands.quote_price import quote_price
+    from billing_api.billing_service.database import atomic
+
+    made = promoted(world, product_ids=(world.basic,))
+    quote = quote_price(world.customer(), product_id=world.basic, now=world.now).offer.quote
+    with atomic():
+        assert discount_rules.reserve_budgets(quote.discounts) is None
+    end_promotion(made.promotion_id, **said(world))
+    with atomic():
+        assert discount_rules.reserve_budgets(quote.discounts) == made.promotion_id
+
+
+def test_a_finding_is_resolved_once_and_found_anew(world) -> None:
+    from billing_api.billing_service.commands.resolve_review_item import resolve_review_item
+    from billing_api.billing_service.models import Account, ReviewItem, Subscription
+    from billing_api.billing_service.reports import BILLING_SET_ASIDE, report
+    from shared.ids import new_id
+
+    anna, started, state = bought(world)
+    account = Account.objects.get(user_id=anna.user_id)
+    subject = ("payment", state.payment_id)
+    report("payment_disagrees", account, subject, {"why": "captured"}, world.now)
+    item = ReviewItem.objects.get()
+    resolve_review_item(item.id, preview=True, **said(world))
+    assert ReviewItem.objects.get().resolved_at is None
+    assert audited() == []
+    resolve_review_item(item.id, **said(world))
+    assert ReviewItem.objects.get().resolved_at == world.now
+    with pytest.raises(AppError, match="review-item-resolved"):
+        resolve_review_item(item.id, **said(world))
+    with pytest.raises(AppError, match="review-item-not-found"):
+        resolve_review_item(new_id(), **said(world))
+    report("payment_disagrees", account, subject, {"why": "again"}, world.now)
+    assert ReviewItem.objects.get().resolved_at is None
+    assert audited() == ["resolve_review_item"]
+
+    report(BILLING_SET_ASIDE, account, ("subscription", started.subscription_id), {}, world.now)
+    aside = ReviewItem.objects.get(kind=BILLING_SET_ASIDE)
+    Subscription.objects.filter(id=started.subscription_id).update(billing_failures=3)
+    with pytest.raises(AppError, match="subscription-set-aside"):
+        resolve_review_item(aside.id, **said(world))
+    Subscription.objects.filter(id=started.subscription_id).update(status="cancelled")
+    resolve_review_item(aside.id, **said(world))

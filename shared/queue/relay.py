@@ -45,7 +45,7 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set; trouble with the broker or the database is logged and waited out."""
-        beside = [asyncio.create_task(work(stop)) for work in (self._measure, self._purge)]
+        beside = [asyncio.create_task(work(stop)) for work in (self._measure, self._purge, self._wake_at_end)]
         try:
             await self._relay(stop)
         finally:
@@ -118,7 +118,12 @@ class Relay:
         while not stop.is_set() and not settled.done():
             self._wake.clear()
             if await flight.claim(database, self.lease_seconds) < self.batch:
-                await _wait_any(stop, self._wake, SCAN_SECONDS)
+                await _wait(self._wake, SCAN_SECONDS)
+
+    async def _wake_at_end(self, stop: asyncio.Event) -> None:
+        # so that the pump, which every event waits for, has one thing to wait for
+        await stop.wait()
+        self._wake.set()
 
     async def _measure(self, stop: asyncio.Event) -> None:
         """Keeps the outbox metrics true above all when the broker is away."""
@@ -149,21 +154,12 @@ class Relay:
                 log.warning("old-rows-not-removed", error=type(error).__name__)
 
 
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
-            await stop.wait()
+            await event.wait()
     except TimeoutError:
         return
-
-
-async def _wait_any(stop: asyncio.Event, wake: asyncio.Event, seconds: float) -> None:
-    if wake.is_set() or stop.is_set():
-        return
-    tasks = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(wake.wait())]
-    await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
 
 
 async def run_relay(

@@ -22,6 +22,14 @@ from shared.worker import Loop, run_worker
 # Threads that work in the database, each with a connection of its own.
 THREADS: Final = 8
 
+# The run itself with its sums stays; its rows, one per subscription and run, are needed while people look.
+RUN_ITEMS_KEPT_DAYS: Final = 30
+FORGET_RUN_ITEMS_SQL: Final = """
+DELETE FROM run_item WHERE id IN (
+    SELECT i.id FROM billing_run r JOIN run_item i ON i.run_id = r.id
+    WHERE r.status = 'finished' AND r.started_at < clock_timestamp() - make_interval(days => $1) LIMIT $2)
+"""
+FORGOTTEN: Final = ((FORGET_RUN_ITEMS_SQL, RUN_ITEMS_KEPT_DAYS),)
 
 MEASURES: Final = (
     Measure(
@@ -73,7 +81,7 @@ def _relay(own: BillingSettings) -> Loop:
 
     async def run(stop: asyncio.Event) -> None:
         database_url, amqp_url = own.database_url.get_secret_value(), own.amqp_url.get_secret_value()
-        await run_relay(database_url, amqp_url, AUDIENCE, owned, stop)
+        await run_relay(database_url, amqp_url, AUDIENCE, owned, stop, FORGOTTEN)
 
     return run
 

@@ -41,6 +41,7 @@ class Relay:
     batch: int = BATCH
     lease_seconds: float = LEASE_SECONDS
     purge_every_seconds: float = PURGE_EVERY_SECONDS
+    also_purge: tuple[retention.Rule, ...] = ()
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -147,7 +148,7 @@ class Relay:
             try:
                 database = await asyncpg.connect(self.database_url, timeout=5, command_timeout=60)
                 try:
-                    await retention.purge(database)
+                    await retention.purge(database, also=self.also_purge)
                 finally:
                     await database.close(timeout=2)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
@@ -163,7 +164,15 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 
 
 async def run_relay(
-    database_url: str, amqp_url: str, service: str, exchanges: list[str], stop: asyncio.Event
+    database_url: str,
+    amqp_url: str,
+    service: str,
+    exchanges: list[str],
+    stop: asyncio.Event,
+    also_purge: tuple[retention.Rule, ...] = (),
 ) -> None:
-    """Runs one relay until ``stop``; ``exchanges`` are those the service owns (``topology.EXCHANGES``)."""
-    await Relay(database_url, amqp_url, service, exchanges).run(stop)
+    """Runs one relay until ``stop``; ``exchanges`` are those the service owns (``topology.EXCHANGES``).
+
+    ``also_purge``: what else the service forgets with age, beside outbox, inbox and keys.
+    """
+    await Relay(database_url, amqp_url, service, exchanges, also_purge=also_purge).run(stop)

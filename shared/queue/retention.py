@@ -28,11 +28,17 @@ DELETE FROM idempotency_key WHERE id IN (
     SELECT id FROM idempotency_key
     WHERE created_at < clock_timestamp() - make_interval(days => $1) LIMIT $2)
 """
-_RULES: Final = ((OUTBOX_SQL, OUTBOX_KEPT_DAYS), (INBOX_SQL, INBOX_KEPT_DAYS), (KEYS_SQL, KEYS_KEPT_DAYS))
+# (SQL with $1 days and $2 rows, days): what a service forgets beside these three.
+Rule = tuple[str, int]
+_RULES: Final[tuple[Rule, ...]] = (
+    (OUTBOX_SQL, OUTBOX_KEPT_DAYS),
+    (INBOX_SQL, INBOX_KEPT_DAYS),
+    (KEYS_SQL, KEYS_KEPT_DAYS),
+)
 
 
-async def purge(database: asyncpg.Connection[Any], batch: int = _BATCH) -> None:
+async def purge(database: asyncpg.Connection[Any], batch: int = _BATCH, also: tuple[Rule, ...] = ()) -> None:
     """Deletes all that is old enough, ``batch`` rows at a time, each in a transaction of its own."""
-    for sql, days in _RULES:
+    for sql, days in (*_RULES, *also):
         while (await database.execute(sql, days, batch)) == f"DELETE {batch}":
             continue

@@ -7,9 +7,16 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import F, QuerySet
 
-from billing_api.billing_service import changes, locks, settlement, subscription_terms, ticks
+from billing_api.billing_service import (
+    changes,
+    locks,
+    run_endings,
+    settlement,
+    subscription_terms,
+    ticks,
+)
 from billing_api.billing_service.commands.release_subscription import FAILURES_UNTIL_SET_ASIDE
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import subscription as rules
@@ -74,10 +81,14 @@ class _UndoneOnPurpose(Exception):
 def start_billing_run(
     *, as_of: datetime | None = None, dry_run: bool = False, now: datetime
 ) -> BillingRunStarted:
-    """Lists what is due up to ``as_of`` (now when None) in shards. Raises ``as-of-in-the-future``."""
+    """Lists what is due up to ``as_of`` (now when None) in shards. Raises ``as-of-in-the-future``.
+
+    Ends earlier runs whose shards were lost: what they left is due again.
+    """
     moment = as_of or now
     if moment > now:
         raise invalid("as-of-in-the-future", "A run cannot be ahead of the clock.")
+    run_endings.close_dead(now)
     with atomic():
         due = list(
             Subscription.objects.filter(
@@ -140,7 +151,7 @@ def run_billing_shard(run_id: UUID, shard: int, *, now: datetime) -> ShardDone:
             _bill_item(run, item_id, now)
         except Exception as error:  # whatever is wrong with one account is kept with it
             _set_aside(run, item_id, error, now)
-    _finish(run, now)
+    run_endings.finish(run.id, now)
     items = RunItem.objects.filter(run=run, shard=shard)
     return ShardDone(
         invoices=sum(item.invoices for item in items),
@@ -153,7 +164,7 @@ def run_billing_shard(run_id: UUID, shard: int, *, now: datetime) -> ShardDone:
 def _bill_item(run: BillingRun, item_id: UUID, now: datetime) -> None:
     with atomic():
         account = locks.lock_account(RunItem.objects.get(id=item_id).account_id)
-        item = RunItem.objects.get(id=item_id)
+        item = RunItem.objects.select_for_update().get(id=item_id)
         if item.state != "pending":
             return
         subscription = Subscription.objects.get(id=item.subscription_id)
@@ -256,7 +267,7 @@ def _renew(
 def _set_aside(run: BillingRun, item_id: UUID, error: Exception, now: datetime) -> None:
     with atomic():
         account = locks.lock_account(RunItem.objects.get(id=item_id).account_id)
-        item = RunItem.objects.get(id=item_id)
+        item = RunItem.objects.select_for_update().get(id=item_id)
         if item.state != "pending":
             return
         text = str(error) if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
@@ -273,24 +284,3 @@ def _set_aside(run: BillingRun, item_id: UUID, error: Exception, now: datetime) 
         if failures >= FAILURES_UNTIL_SET_ASIDE:
             detail = {"error": item.error, "run_id": str(run.id)}
             report(BILLING_SET_ASIDE, account, ("subscription", item.subscription_id), detail, now)
-
-
-def _finish(run: BillingRun, now: datetime) -> None:
-    """The last shard to end finishes the run."""
-    with atomic():
-        held = BillingRun.objects.select_for_update().get(id=run.id)
-        items = RunItem.objects.filter(run=held)
-        if held.status == "finished" or items.filter(state="pending").exists():
-            return
-        held.status, held.finished_at = "finished", now
-        sums = items.aggregate(
-            invoices=Sum("invoices"),
-            total=Sum("total_minor"),
-            errors=Count("id", filter=Q(state="error")),
-            skipped=Count("id", filter=Q(state="skipped")),
-        )
-        held.invoices, held.total_minor = sums["invoices"], sums["total"]
-        held.errors, held.skipped = sums["errors"], sums["skipped"]
-        held.save(using="billing")
-        if not held.is_dry:
-            ticks.complete("billing", held.as_of, now)

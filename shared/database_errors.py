@@ -19,6 +19,7 @@ _AWAY_NAMES: Final = {
     "gaierror",
 }
 # A lock not had in time, a statement that took too long, a deadlock, a serialization failure.
+_RERUN_STATES: Final = ("40001", "40P01")  # a serialization failure, a deadlock
 _BUSY_STATES: Final = ("55P03", "57014", "40P01", "40001")
 
 
@@ -31,6 +32,11 @@ def is_away(error: BaseException) -> bool:
     if states:
         return any(state.startswith(_AWAY_STATES) for state in states)
     return any(type(link).__name__ in _AWAY_NAMES for link in _chain(error))
+
+
+def is_worth_rerunning(error: BaseException) -> bool:
+    """Whether the transaction was given up for another's sake: the whole of it may be run again at once."""
+    return any(_state(link) in _RERUN_STATES for link in _chain(error))
 
 
 def refusal_of(error: BaseException) -> AppError | None:

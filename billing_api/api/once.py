@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from billing_api.api.edge import route_of
 from billing_api.api.permissions import caller_name
+from billing_api.billing_service.database import rerun
 from billing_api.config import wiring
 from shared import correlation, idempotency, problem
 from shared.errors import AppError, conflict, invalid
@@ -33,22 +35,31 @@ def run_once(request: Request, work: Work) -> HttpResponse:
     final (see ``idempotency.storable``) it is stored and replayed too, else the key is free to resume.
     """
     scope = _scope(request)
-    with transaction.atomic(using=DATABASE):
-        claim = idempotency.claim_sync(_cursor(), scope, wiring.clock().now())
+    claim = rerun(partial(_claim, scope))
     if isinstance(claim, idempotency.Replay):
         return _answer(claim.status, claim.body, replayed=True)
     try:
-        with transaction.atomic(using=DATABASE):
-            _hold(claim.row_id)
-            status, body = work()
-            body = json.loads(json.dumps(body, cls=JSONEncoder))
-            idempotency.complete_sync(_cursor(), claim.row_id, status, body, wiring.clock().now())
+        status, body = rerun(partial(_effect, claim.row_id, work))
     except AppError as error:
         return _refused(claim.row_id, error)
     except BaseException:
         _release(claim.row_id)
         raise
     return _answer(status, body)
+
+
+def _claim(scope: idempotency.Scope) -> idempotency.Claimed | idempotency.Replay:
+    with transaction.atomic(using=DATABASE):
+        return idempotency.claim_sync(_cursor(), scope, wiring.clock().now())
+
+
+def _effect(row_id: UUID, work: Work) -> tuple[int, Any]:
+    with transaction.atomic(using=DATABASE):
+        _hold(row_id)
+        status, body = work()
+        body = json.loads(json.dumps(body, cls=JSONEncoder))
+        idempotency.complete_sync(_cursor(), row_id, status, body, wiring.clock().now())
+        return status, body
 
 
 def _scope(request: Request) -> idempotency.Scope:

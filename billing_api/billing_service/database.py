@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.db import Error, connections, transaction
 
+from shared import logs
+from shared.database_errors import is_worth_rerunning
+
 DATABASE: Final = "billing"
+RERUNS: Final = 5  # in all
+RERUN_WAIT_SECONDS: Final = 0.01  # doubled each time
+
+T = TypeVar("T")
+log = logs.logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,23 @@ class Statement:
 def atomic() -> transaction.Atomic:
     """One transaction on the billing database."""
     return transaction.atomic(using=DATABASE)
+
+
+def rerun(work: Callable[[], T]) -> T:
+    """Does what ``work`` does, again when the database gave its transaction up for another's sake.
+
+    At most five times, after growing random waits (reliability 2.7). ``work`` makes the whole transaction and
+    no call over the network. Inside a caller's transaction it is done once: only the whole can be repeated.
+    """
+    for tried in range(1, RERUNS):
+        try:
+            return work()
+        except Error as error:
+            if connections[DATABASE].in_atomic_block or not is_worth_rerunning(error):
+                raise
+            log.info("transaction-rerun", tried=tried, error=type(error).__name__)
+        time.sleep(random.uniform(0.5, 1) * RERUN_WAIT_SECONDS * 2**tried)  # noqa: S311
+    return work()
 
 
 def cursor() -> Any:

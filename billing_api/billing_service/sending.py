@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from billing_api.billing_service import orders, readings
@@ -11,6 +12,7 @@ from billing_api.billing_service.commands.settle_close_answer import settle_clos
 from billing_api.billing_service.commands.settle_collection_answer import settle_collection_answer
 from billing_api.billing_service.commands.settle_payment_reading import settle_payment_reading
 from billing_api.billing_service.commands.settle_refund_answer import settle_refund_answer
+from billing_api.billing_service.database import rerun
 from billing_api.billing_service.models import OutgoingOrder, Payment
 from shared import logs
 from shared.clock import Clock
@@ -29,7 +31,7 @@ log = logs.logger(__name__)
 
 def send_due_orders(user_api: UserApi, clock: Clock, limit: int = 20) -> int:
     """Sends up to ``limit`` due orders; gives how many. Safe in several workers at once."""
-    taken = orders.claim(clock.now(), limit)
+    taken = rerun(partial(orders.claim, clock.now(), limit))
     for order in taken:
         failpoint("billing.renew.after_commit_before_call")
         if order.kind == readings.READING:
@@ -38,11 +40,11 @@ def send_due_orders(user_api: UserApi, clock: Clock, limit: int = 20) -> int:
         answer = _send(user_api, order)
         match order.kind:
             case "collection":
-                settle_collection_answer(order.id, answer, now=clock.now())
+                rerun(partial(settle_collection_answer, order.id, answer, now=clock.now()))
             case "close_payments":
-                settle_close_answer(order.id, answer, now=clock.now())
+                rerun(partial(settle_close_answer, order.id, answer, now=clock.now()))
             case _:
-                settle_refund_answer(order.id, answer, now=clock.now())
+                rerun(partial(settle_refund_answer, order.id, answer, now=clock.now()))
         log.info("order-sent", kind=order.kind, outcome=answer.outcome, code=answer.code)
     return len(taken)
 
@@ -73,7 +75,7 @@ def _read(user_api: UserApi, order: OutgoingOrder, clock: Clock) -> None:
     except AppError as error:
         answer = answer_of(error)
     known = {one.payment_id: 0 for one in states} | known
-    settled = settle_payment_reading(order.id, answer, states, known, now=clock.now())
+    settled = rerun(partial(settle_payment_reading, order.id, answer, states, known, now=clock.now()))
     log.info("payment-read", why=order.body.get("why"), outcome=answer.outcome, applied=len(settled.applied))
 
 

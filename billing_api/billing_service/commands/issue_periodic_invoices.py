@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from billing_api.billing_service import (
     ticks,
 )
 from billing_api.billing_service.commands.release_subscription import FAILURES_UNTIL_SET_ASIDE
-from billing_api.billing_service.database import atomic
+from billing_api.billing_service.database import atomic, rerun
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.domain.pricing import LineInput
 from billing_api.billing_service.invoicing import Terms, issue_invoice
@@ -34,6 +35,7 @@ from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.prices import take_new_price
 from billing_api.billing_service.pricing_inputs import Sale
 from billing_api.billing_service.reports import BILLING_SET_ASIDE, report
+from shared.database_errors import refusal_of
 from shared.errors import AppError, invalid, not_found
 from shared.failpoints import failpoint
 from shared.period import Period, day_in_zone
@@ -139,7 +141,8 @@ def run_billing_shard(run_id: UUID, shard: int, *, now: datetime) -> ShardDone:
     """Works through one shard, one subscription per transaction; safe to repeat and to run in parallel.
 
     A subscription that fails is kept with its error and stops nobody else; after three failures in a row it
-    is set aside and reported. Raises ``billing-run-not-found``.
+    is set aside and reported. What the database could not do just now is nobody's failure: the next run
+    bills it. Raises ``billing-run-not-found``, and what the database raises when it is away.
     """
     run = BillingRun.objects.filter(id=run_id).first()
     if run is None or not 0 <= shard < run.shards:
@@ -148,9 +151,9 @@ def run_billing_shard(run_id: UUID, shard: int, *, now: datetime) -> ShardDone:
     for item_id in list(pending.values_list("id", flat=True)):
         try:
             failpoint("billing.run.mid_batch")
-            _bill_item(run, item_id, now)
+            rerun(partial(_bill_item, run, item_id, now))
         except Exception as error:  # whatever is wrong with one account is kept with it
-            _set_aside(run, item_id, error, now)
+            rerun(partial(_set_aside, run, item_id, error, now))
     run_endings.finish(run.id, now)
     items = RunItem.objects.filter(run=run, shard=shard)
     return ShardDone(
@@ -270,10 +273,11 @@ def _set_aside(run: BillingRun, item_id: UUID, error: Exception, now: datetime) 
         item = RunItem.objects.select_for_update().get(id=item_id)
         if item.state != "pending":
             return
-        text = str(error) if isinstance(error, AppError) else f"{type(error).__name__}: {error}"
+        known = refusal_of(error) or error
+        text = str(known) if isinstance(known, AppError) else f"{type(known).__name__}: {known}"
         item.state, item.error, item.settled_at = "error", text[:500], now
         item.store("state", "error", "settled_at")
-        if run.is_dry:
+        if run.is_dry or refusal_of(error) is not None:
             return
         Subscription.objects.filter(id=item.subscription_id).update(
             billing_failures=F("billing_failures") + 1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
 
 from billing_api.billing_service import dunning_plan, locks, ticks
-from billing_api.billing_service.database import atomic
+from billing_api.billing_service.database import atomic, rerun
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder
 from shared.ids import new_id
 from shared.money import allocate
@@ -33,8 +34,7 @@ def plan_collection(*, now: datetime) -> CollectionPlanned:
     planned, last = 0, None
     while page := _due_page(now, last):
         for invoice_id, account_id, _ in page:
-            with atomic():
-                planned += _plan(locks.lock_account(account_id), invoice_id, now)
+            planned += rerun(partial(_plan_held, account_id, invoice_id, now))
         last = page[-1]
     with atomic():
         ticks.complete("collection", now, now)
@@ -57,6 +57,11 @@ def _due_page(now: datetime, last: tuple[UUID, UUID, datetime] | None) -> list[t
     return list(
         due.order_by("account_id", "issued_at", "id").values_list("id", "account_id", "issued_at")[:BATCH]
     )
+
+
+def _plan_held(account_id: UUID, invoice_id: UUID, now: datetime) -> int:
+    with atomic():
+        return _plan(locks.lock_account(account_id), invoice_id, now)
 
 
 def _plan(account: Account, invoice_id: UUID, now: datetime) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from billing_api.billing_service import (
     ticks,
 )
 from billing_api.billing_service.commands.start_subscription import INCOMPLETE_LIFE
-from billing_api.billing_service.database import atomic
+from billing_api.billing_service.database import atomic, rerun
 from billing_api.billing_service.domain import dunning
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.dunning_plan import policy_of
@@ -83,8 +84,7 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
         is_complete = is_complete and len(listed) < BATCH
         moved = 0
         for row_id, account_id in listed:
-            with atomic():
-                moved += move_on(locks.lock_account(account_id), row_id, now)
+            moved += rerun(partial(_move_on, move_on, account_id, row_id, now))
         counts.append(moved)
     if is_complete:
         with atomic():
@@ -93,6 +93,13 @@ def run_maintenance(*, now: datetime) -> MaintenanceDone:
     return MaintenanceDone(
         expiring, ended, reminders, overdue, given_up, redriven, lapsing, notices, sum(read), is_complete
     )
+
+
+def _move_on(
+    move_on: Callable[[Account, UUID, datetime], int], account_id: UUID, row_id: UUID, now: datetime
+) -> int:
+    with atomic():
+        return move_on(locks.lock_account(account_id), row_id, now)
 
 
 def _pairs(found: QuerySet[Subscription] | QuerySet[Invoice]) -> Iterable[tuple[UUID, UUID]]:

@@ -146,3 +146,131 @@ def test_rows_of_old_runs_are_forgotten_and_their_sums_stay(world, billing) -> N
     BillingRun.objects.update(status="finished")
     asyncio.run(purge())
     assert (RunItem.objects.count(), BillingRun.objects.get().invoices) == (0, 3)
+
+
+def gives_up(state: str, times: int, monkeypatch):
+    """The first ``times`` renewals end with that SQLSTATE, raised by Postgres itself; the calls made."""
+    from billing_api.billing_service.commands import issue_periodic_invoices as billing_run
+    from billing_api.billing_service.database import cursor
+
+    renew, calls = billing_run._renew, []
+
+    def renewed(*given):
+        calls.append(state)
+        if len(calls) <= times:
+            with cursor() as database:
+                database.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$")
+        return renew(*given)
+
+    monkeypatch.setattr(billing_run, "_renew", renewed)
+    return calls
+
+
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+def test_a_transaction_given_up_for_another_s_sake_is_run_again(world, monkeypatch, state: str) -> None:
+    from tests.billing_api.commands.test_changing import holds
+
+    subscriber(world)
+    world.pass_time(days=31)
+    calls = gives_up(state, 4, monkeypatch)
+    assert run(world)[1] == 1
+    assert len(calls) == 5
+    holds()
+
+
+@pytest.mark.parametrize(("state", "tries"), [("40P01", 5), ("55P03", 1), ("57014", 1), ("53300", 1)])
+def test_what_the_database_cannot_do_sets_no_subscription_aside(
+    world, monkeypatch, state: str, tries: int
+) -> None:
+    from billing_api.billing_service import queries
+    from billing_api.billing_service.models import ReviewItem
+
+    _, started = subscriber(world)
+    world.pass_time(days=31)
+    calls = gives_up(state, 4 * tries, monkeypatch)
+    for _ in range(4):
+        run_id, invoices = run(world)
+        assert (invoices, queries.run_view(run_id)["errors"]) == (0, 1)
+    assert len(calls) == 4 * tries
+    assert world.subscription(started).billing_failures == 0
+    assert not ReviewItem.objects.exists()
+    assert run(world)[1] == 1  # it is over
+
+
+def test_a_database_that_goes_away_leaves_the_rest_to_the_next_run(
+    world, superuser, monkeypatch, small_shards
+) -> None:
+    from django.db import DatabaseError, InterfaceError, OperationalError
+
+    from billing_api.billing_service.commands import issue_periodic_invoices as billing_run
+    from billing_api.billing_service.database import cursor
+
+    _, started = subscriber(world)
+    world.pass_time(days=31)
+    renew = billing_run._renew
+
+    def cut(*given):
+        with cursor() as database:
+            database.execute("SELECT pg_backend_pid()")
+            (pid,) = database.fetchone()
+        superuser.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        return renew(*given)
+
+    monkeypatch.setattr(billing_run, "_renew", cut)
+    for _ in range(4):
+        try:
+            run(world)
+        except (DatabaseError, InterfaceError, OperationalError):
+            continue
+    monkeypatch.setattr(billing_run, "_renew", renew)
+    assert world.subscription(started).billing_failures == 0
+    assert run(world)[1] == 1
+
+
+def test_other_errors_are_not_run_again(world, monkeypatch) -> None:
+    subscriber(world)
+    world.pass_time(days=31)
+    calls = gives_up("22003", 1, monkeypatch)
+    assert run(world)[1] == 0
+    assert len(calls) == 1
+
+
+def test_two_commands_in_a_real_deadlock_are_both_done(world) -> None:
+    from billing_api.billing_service import locks
+    from billing_api.billing_service.database import atomic, rerun
+    from billing_api.billing_service.models import Account
+    from tests.billing_api.commands.test_renewing import parallel
+
+    for _ in range(2):
+        subscriber(world)
+    ids = list(Account.objects.order_by("id").values_list("id", flat=True))
+    met, tries = threading.Barrier(2), [0, 0]
+
+    def both(number: int) -> None:
+        first, second = ids if number else reversed(ids)
+        tries[number] += 1
+        with atomic():
+            locks.lock_account(first)
+            if tries[number] == 1:
+                met.wait()
+            locks.lock_account(second)
+
+    assert parallel(lambda number: rerun(lambda: both(number)), 2) == []
+    assert sorted(tries) == [1, 2]
+
+
+def test_inside_a_transaction_nothing_is_run_again(world) -> None:
+    from django.db import OperationalError
+
+    from billing_api.billing_service.database import atomic, cursor, rerun
+
+    tries = []
+
+    def work() -> None:
+        tries.append(1)
+        with atomic(), cursor() as database:
+            database.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$")
+
+    with pytest.raises(OperationalError), atomic():
+        rerun(work)
+    assert len(tries) == 1

@@ -208,6 +208,7 @@ class Price(models.Model):
     is_default = models.BooleanField(_("default"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     next_amount_minor = models.BigIntegerField(_("next amount"), null=True, blank=True)
+    minimum_minor = models.BigIntegerField(_("least price after discounts"), null=True, blank=True)
     valid_from_at = models.DateTimeField(
         _("next amount from"),
         null=True,
@@ -241,6 +242,10 @@ class Price(models.Model):
                 condition=models.Q(term_periods__isnull=True)
                 | models.Q(term_periods__gte=1, interval_unit__isnull=False),
                 name="catalog_price_term_of_periods",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(minimum_minor__isnull=True) | models.Q(minimum_minor__gte=0),
+                name="catalog_price_minimum_not_negative",
             ),
         ]
 

@@ -75,12 +75,17 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
 
     amount = MoneyField(label=_("amount"))
     next_amount = MoneyField(label=_("next amount"), required=False)
+    minimum = MoneyField(
+        label=_("least price after discounts"),
+        required=False,
+        help_text=_("Free days and periods go below it. Empty: no minimum."),
+    )
 
     class Meta:
         model = Price
         fields = (
             "amount", "currency", "interval_unit", "interval_count", "term_periods", "trial_days",
-            "access_days", "next_amount", "valid_from_at", "is_default", "is_active",
+            "access_days", "next_amount", "valid_from_at", "minimum", "is_default", "is_active",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -92,8 +97,15 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
                 self.instance.next_amount_minor, self.instance.currency
             )
 
+        if self.instance.minimum_minor is not None:
+            self.initial["minimum"] = minor_to_decimal_text(
+                self.instance.minimum_minor, self.instance.currency
+            )
+
     def clean(self) -> Any:
         cleaned = super().clean() or {}
+        if (cleaned.get("minimum") or 0) > (cleaned.get("amount") or 0):
+            self.add_error("minimum", _("The minimum is above the price."))
         if cleaned.get("next_amount") is not None and cleaned.get("valid_from_at") is None:
             self.add_error("valid_from_at", _("Say from when the next amount holds."))
         if cleaned.get("term_periods") is not None and not cleaned.get("interval_unit"):
@@ -103,6 +115,7 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
     def save(self, commit: bool = True) -> Any:
         self.instance.amount_minor = self.cleaned_data["amount"]
         self.instance.next_amount_minor = self.cleaned_data["next_amount"]
+        self.instance.minimum_minor = self.cleaned_data["minimum"]
         return super().save(commit)
 
 

@@ -73,7 +73,9 @@ def decide_change(
     assert value.period is not None
     if day not in value.period:
         raise conflict("renewal-due", "The next period is about to be invoiced; change the product after.")
-    new = proration.NewPrice(str(product.id), str(found.id), found.amount_minor, interval)
+    new = proration.NewPrice(
+        str(product.id), str(found.id), found.amount_minor, interval, found.minimum_minor or 0
+    )
     trialing = value.status is rules.Status.TRIALING
     timing = proration.timing(
         current_minor=subscription.unit_minor,

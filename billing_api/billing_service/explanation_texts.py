@@ -97,6 +97,11 @@ def _rounding(step: Step, currency: str, language: Language) -> str:
     )
 
 
+def _minimum(step: Step, currency: str, language: Language) -> str:
+    floor = _money(step, "floor_minor", currency, language)
+    return _pick(language, f"Скидки не снижают цену ниже {floor}", f"Discounts do not go below {floor}")
+
+
 def _vat(step: Step, currency: str, language: Language) -> str:
     rate = rate_text(int(step["rate_bp"]), language)
     vat, after = (
@@ -134,6 +139,7 @@ _SENTENCES: Final[dict[str, Callable[[Step, str, Language], str]]] = {
     "proration": _proration,
     "discount": _discount,
     "rounding": _rounding,
+    "minimum": _minimum,
     "vat": _vat,
     "total": _total,
     "account_balance": _account_balance,

@@ -129,6 +129,7 @@ def line_of(found: Price, period: Period | None) -> LineInput:
         product_id=str(found.product_id),
         price_id=str(found.id),
         unit_minor=found.amount_minor,
+        minimum_minor=found.minimum_minor or 0,
         period=period,
     )
 

@@ -146,8 +146,15 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
     }
     assert fields["prices-0-amount"] == "799.00"
     refused = client.post(
-        page, fields | {"prices-0-next_amount": "899.00", "dunning_policy": '{"cancel_day": 2}'}
+        page,
+        fields
+        | {
+            "prices-0-next_amount": "899.00",
+            "prices-0-minimum": "799.01",
+            "dunning_policy": '{"cancel_day": 2}',
+        },
     )
+    assert "The minimum is above the price." in refused.text
     assert "Say from when the next amount holds." in refused.text
     assert "makes no sense" in refused.text
     saved = client.post(
@@ -156,6 +163,7 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
         | {
             "prices-0-term_periods": "12",
             "prices-0-next_amount": "899.00",
+            "prices-0-minimum": "99.50",
             "prices-0-valid_from_at_0": "2031-01-01",
             "prices-0-valid_from_at_1": "00:00:00",
             "trial_without_method": "invoice",
@@ -173,6 +181,8 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
     assert isinstance(state, ProductState)
     (price,) = state.prices
     assert (price.amount.amount, price.term_periods) == (79900, 12)
+    assert price.minimum is not None
+    assert price.minimum.amount == 9950
     assert price.next_amount is not None
     assert price.next_amount.amount == 89900
     assert price.valid_from is not None

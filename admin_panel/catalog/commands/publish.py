@@ -139,6 +139,7 @@ def _price_state(price: Price) -> PriceState:
         next_amount=None
         if price.next_amount_minor is None
         else Money(price.next_amount_minor, price.currency),
+        minimum=None if price.minimum_minor is None else Money(price.minimum_minor, price.currency),
         interval_unit=IntervalUnit(price.interval_unit) if price.interval_unit else None,
         interval_count=price.interval_count,
         term_periods=price.term_periods,

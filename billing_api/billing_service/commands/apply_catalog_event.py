@@ -74,6 +74,7 @@ def _store_price(product_id: UUID, price: PriceState, now: datetime) -> None:
             "product_id": product_id,
             "amount_minor": amount,
             "next_amount_minor": upcoming,
+            "minimum_minor": price.minimum.amount if price.minimum else None,
             "currency": price.amount.currency,
             "interval_unit": price.interval_unit.value if price.interval_unit else None,
             "interval_count": price.interval_count,

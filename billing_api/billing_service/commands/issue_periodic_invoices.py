@@ -243,6 +243,7 @@ def _renew(
         product_id=str(subscription.product_id),
         price_id=str(subscription.price_id),
         unit_minor=subscription.unit_minor,
+        minimum_minor=subscription.price.minimum_minor or 0,
         period=period,
     )
     sale = Sale(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
@@ -58,6 +58,11 @@ def as_weights(shares: Sequence[Fraction]) -> list[int]:
     return [int(share * denominator) for share in shares]
 
 
+def stands_at_minimum(amount_minor: int, floor_minor: int, discount_kinds: Iterable[str]) -> bool:
+    """Whether discounts that keep the minimum brought a line down to it (a minimum of 0 is none)."""
+    return 0 < floor_minor == amount_minor and any(kind_named(kind).keeps_minimum for kind in discount_kinds)
+
+
 class _Checker:
     """Follows a line's steps and refuses the first one that does not add up."""
 
@@ -92,8 +97,10 @@ def recompute(steps: Sequence[Json]) -> Recomputed:
         base = divide_half_up(base * charged_days, period_days)
         check.expect(rest.pop(0), base)
     terms = LineTerms(base, int(start["quantity"]), charged_days, period_days)
-    _recompute_discounts(rest, terms, int(start["minimum_minor"]), check)
+    minimum_minor = int(start["minimum_minor"])
+    _recompute_discounts(rest, terms, minimum_minor, check)
     amount = check.standing
+    _check_minimum(rest, min(minimum_minor, base), amount)
     vat_steps = [step for step in rest if step["kind"] == "vat"]
     if len(vat_steps) != 1 or rest[-1] is not vat_steps[0]:
         raise ExplanationMismatch("an explanation ends with one VAT step")
@@ -134,6 +141,15 @@ def _recompute_discounts(rest: Sequence[Json], terms: LineTerms, minimum_minor: 
             ):
                 raise ExplanationMismatch("a fixed amount takes more than it may")
             check.expect(step, check.standing - part)
+
+
+def _check_minimum(rest: Sequence[Json], floor_minor: int, amount_minor: int) -> None:
+    """The minimum is named when the discounts brought the line down to it, and only then."""
+    named = [int(step["floor_minor"]) for step in rest if step["kind"] == "minimum"]
+    kinds = [step["discount_kind"] for step in rest if step["kind"] == "discount"]
+    follows = [floor_minor] if stands_at_minimum(amount_minor, floor_minor, kinds) else []
+    if named != follows:
+        raise ExplanationMismatch(f"minimum: {named} is stored, {follows} follows")
 
 
 def _is_absolute(step: Json) -> bool:

@@ -19,6 +19,7 @@ from billing_api.billing_service.domain.explanation import (
     recompute,
     recompute_due,
     round_fraction,
+    stands_at_minimum,
 )
 from billing_api.billing_service.domain.vat import RUSSIAN_VAT, VatTable
 from shared.money import EXPONENTS, allocate, divide_half_up, vat_included
@@ -209,6 +210,9 @@ class _Line:
 
     def finish(self, invoice_rate_bp: int) -> PricedLine:
         given = self.given
+        floor_minor = min(given.minimum_minor, self.terms.base_minor)
+        if stands_at_minimum(self.standing, floor_minor, [one.kind for one in self.applied]):
+            self.steps.append(Step("minimum", self.standing, self.standing, {"floor_minor": floor_minor}))
         rate_bp = invoice_rate_bp if given.vat_rate_bp is None else given.vat_rate_bp
         vat = vat_included(self.standing, rate_bp)
         detail = {"rate_bp": rate_bp, "vat_minor": vat, "rounding": "half_up"}

@@ -47,6 +47,7 @@ class Price(BillingModel):
     id = models.UUIDField(primary_key=True, editable=False)
     product = reference("Product", related_name="prices")
     amount_minor = minor_field()
+    minimum_minor = models.BigIntegerField(null=True)  # discounts stop there; None: at zero
     currency = currency_field()
     interval_unit = models.CharField(max_length=16, null=True)  # None for a one-time product
     interval_count = models.IntegerField(default=1)
@@ -63,4 +64,8 @@ class Price(BillingModel):
         db_table = "price"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=models.Q(amount_minor__gte=0), name="price_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(minimum_minor__isnull=True) | models.Q(minimum_minor__gte=0),
+                name="price_minimum_not_negative",
+            ),
         ]

@@ -26,12 +26,14 @@ class PriceState(_Part):
     """A price; ``interval_unit`` None for a one-time product. ``access_days`` None: access without an end.
 
     ``amount`` holds until ``valid_from``, then ``next_amount``: for new customers at once, for running
-    subscriptions after a notice. ``term_periods``: the subscription ends after so many periods.
+    subscriptions after a notice. ``minimum``: discounts do not go below it, except those that promise a free
+    period or free days. ``term_periods``: the subscription ends after so many periods.
     """
 
     price_id: UUID
     amount: Money
     next_amount: Money | None = None
+    minimum: Money | None = None
     interval_unit: IntervalUnit | None = None
     interval_count: int = 1
     term_periods: int | None = None

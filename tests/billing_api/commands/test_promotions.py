@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.billing_api.commands.test_changing import close_answers
+from billing_api.billing_service.wording import NBSP
+from shared.money import Money
+from tests.billing_api.commands.test_changing import change, close_answers
 from tests.billing_api.commands.test_renewing import collect, outcome, run
 
 
@@ -131,3 +133,30 @@ def test_each_kind_of_code_over_three_months(world, kind: str, value: int, total
     found = list(Invoice.objects.order_by("period_start_on").values_list("total_minor", flat=True))
     assert found == totals
     assert set(Invoice.objects.values_list("status", flat=True)) == {"paid"}
+
+
+def test_the_minimum_of_the_price_binds_the_first_invoice_the_renewal_and_the_change(world) -> None:
+    """90 % of 499.00 stops at 100.00, says so in both languages, and the proof of the line follows it."""
+    from billing_api.billing_service import queries
+    from tests.billing_api.commands.test_staff import broken
+
+    plan, _ = world.product("least", 49900, minimum=Money(10000))
+    dearer, _ = world.product("dearer", 90000, minimum=Money(70000))
+    promotion(world, value=9000)
+    anna, started, invoice = bought(world, product=plan)
+    assert invoice.total_minor == 10000
+    (line,) = queries.invoice_view(invoice)["lines"]
+    told = {language: " | ".join(texts).replace(NBSP, " ") for language, texts in line["explanation"].items()}
+    assert "Скидки не снижают цену ниже 100,00 ₽" in told["ru"]
+    assert "Discounts do not go below RUB 100.00" in told["en"]
+    world.pay(started, anna)
+    world.pass_time(days=31)
+    assert run(world)[1] == 1
+    (attempt,) = collect(world)
+    assert attempt.amount_minor == 10000
+    outcome(world, anna, attempt)
+    preview = change(world, started, dearer, preview=True)
+    assert preview.offer.quote.lines[0].amount_minor == 70000
+    done = change(world, started, dearer)
+    assert world.invoice(done.invoice_id).total_minor == preview.offer.quote.total_minor
+    assert broken() == []

@@ -173,6 +173,10 @@ def test_the_price_stays_at_the_configured_minimum_and_never_below_zero() -> Non
     assert verified(quote(discount("percentage", 10_000), minimum_minor=1_000)).total_minor == 1_000
     assert verified(quote(discount("fixed_amount", 90_000), minimum_minor=1_000)).total_minor == 1_000
     assert verified(quote(discount("fixed_amount", 90_000))).total_minor == 0
+    (line,) = quote(discount("percentage", 10_000), minimum_minor=1_000).lines
+    assert [step.kind for step in line.steps] == ["list_price", "discount", "minimum", "vat"]
+    for free in (quote(minimum_minor=1_000), quote(discount("percentage", 100), minimum_minor=1_000)):
+        assert "minimum" not in {step.kind for step in free.lines[0].steps}
     assert quote(minimum_minor=60_000).total_minor == 49_900  # a minimum does not raise a list price
 
 

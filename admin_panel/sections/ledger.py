@@ -61,7 +61,7 @@ class LedgerTransactionAdmin(ReadOnlyAdmin):
     list_filter = (
         word_filter(
             "source_kind", _("document"),
-            "invoice", "payment", "refund", "credit_note", "adjustment", "recognition", "reversal",
+            "invoice", "payment", "refund", "credit_note", "adjustment", "reversal",
         ),
     )  # fmt: skip
     fields = ("source", "source_link", "holder", "posted")

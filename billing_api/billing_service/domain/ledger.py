@@ -120,7 +120,8 @@ def invoice_issued(
 
     ``gross_minor`` is what is asked for after discounts, VAT included; negative for a change of product that
     leaves money on account (every leg turns round). ``discount_minor`` is shown on its own account against
-    a revenue that is larger by it. ``deferred`` credits deferred revenue instead, to be recognised later.
+    a revenue that is larger by it. ``deferred`` credits deferred revenue instead, to be recognised later; no
+    command asks for it: revenue is posted with the invoice (docs/algorithms/ledger.md).
     """
     if gross_minor == 0 and vat_minor == 0 and discount_minor == 0:
         return None
@@ -236,7 +237,7 @@ def debt_written_off(adjustment_id: UUID, owner_id: UUID, currency: str, amount_
 
 
 def revenue_recognised(source_id: UUID, owner_id: UUID, currency: str, net_minor: int) -> Transaction:
-    """Deferred revenue that has been earned: debit deferred revenue, credit revenue."""
+    """Deferred revenue that has been earned: debit deferred revenue, credit revenue; no command posts it."""
     net = _positive(net_minor)
     legs = ((Account.DEFERRED_REVENUE, net), (Account.REVENUE, -net))
     return _post(SourceKind.RECOGNITION, source_id, owner_id, currency, legs)

@@ -371,3 +371,13 @@ def test_a_finding_is_resolved_once_and_found_anew(world) -> None:
         resolve_review_item(aside.id, **said(world))
     Subscription.objects.filter(id=started.subscription_id).update(status="cancelled")
     resolve_review_item(aside.id, **said(world))
+
+
+def test_revenue_is_posted_with_the_invoice_and_none_is_deferred(world) -> None:
+    """What docs/algorithms/ledger.md says of deferred revenue, seen in the books of a paid subscription."""
+    from billing_api.billing_service.models import LedgerEntry
+
+    bought(world)
+    accounts = set(LedgerEntry.objects.values_list("ledger_account", flat=True))
+    assert {"revenue", "vat", "customer"} <= accounts
+    assert "deferred_revenue" not in accounts

@@ -22,6 +22,10 @@ from shared.ids import new_id
 RUNS: Final = Counter("scheduler_tasks_total", "Tasks done", ["task", "outcome"])
 SECONDS: Final = Histogram("scheduler_task_duration_seconds", "Time a task took", ["task"])
 BROKEN: Final = Gauge("billing_invariants_broken", "Invariants that do not hold, by the last check")
+CHECKED_AT: Final = Gauge(
+    "billing_invariants_checked_timestamp_seconds",
+    "When all invariants were last checked to the end, Unix time",
+)
 
 log = logs.logger(__name__)
 
@@ -83,6 +87,7 @@ def check_invariants() -> None:
         report = billing().invariants()
         broken = [item["name"] for item in report["items"] if not item["holds"]]
         BROKEN.set(len(broken))
+        CHECKED_AT.set_to_current_time()
         if broken:
             log.error("invariants-broken", names=broken)
         return {"checked": len(report["items"]), "broken": len(broken)}

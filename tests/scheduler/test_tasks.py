@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 import pytest
@@ -59,3 +60,14 @@ def test_a_billing_api_that_is_away_does_not_raise(billing: Billing) -> None:
 def test_broken_invariants_show_in_the_metric(billing: Billing) -> None:
     tasks.check_invariants()
     assert tasks.BROKEN._value.get() == 1
+
+
+def test_a_check_that_does_not_finish_leaves_the_moment_of_the_last_that_did(billing: Billing) -> None:
+    tasks.CHECKED_AT.set(0)
+    tasks.check_invariants()
+    checked_at = tasks.CHECKED_AT._value.get()
+    assert abs(checked_at - time.time()) < 60
+    tasks.CHECKED_AT.set(1)
+    billing.answers["GET", "/internal/v1/invariants"] = ("503 Service Unavailable", {})
+    tasks.check_invariants()
+    assert tasks.CHECKED_AT._value.get() == 1

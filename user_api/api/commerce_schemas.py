@@ -173,6 +173,7 @@ class RecurringPaymentBody(RequestBody):
     subscription_id: UUID
     payment_method_id: UUID
     consent: ConsentBody
+    current_password: GivenPassword | None = None
 
 
 class RecurringPaymentChange(RequestBody):

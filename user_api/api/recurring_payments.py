@@ -19,6 +19,7 @@ from user_api.api.commerce_schemas import (
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
 from user_api.api.presence import prove_presence
+from user_api.user_service import consents
 from user_api.user_service.change_recurring_payment import change_recurring_payment
 from user_api.user_service.commerce_models import RecurringPayment
 from user_api.user_service.create_recurring_payment import create_recurring_payment
@@ -45,15 +46,28 @@ async def list_recurring_payments(
     return RecurringPaymentList(items=[RecurringPaymentView.of(row) for row in rows], next_cursor=following)
 
 
-@router.post("", status_code=201, response_model=RecurringPaymentView, responses=problem_responses(404, 409))
+@router.post(
+    "", status_code=201, response_model=RecurringPaymentView, responses=problem_responses(403, 404, 409, 429)
+)
 async def post_recurring_payment(
     request: Request,
     body: RecurringPaymentBody,
     resources: AppResources,
     user: CurrentUser,
     key: IdempotencyKey,
+    address: ClientAddress,
 ) -> Response:
-    """Allows automatic charges of a subscription with a saved card."""
+    """Allows automatic charges of a subscription with a saved card.
+
+    Another card than the one agreed before needs ``current_password`` from the fifth minute after the
+    sign-in on, as its change does.
+    """
+    async with resources.sessions() as session:
+        replaces_card = await consents.replaces_card(
+            session, user.user_id, body.subscription_id, body.payment_method_id
+        )
+    if replaces_card or body.current_password is not None:
+        await prove_presence(resources, user, body.current_password, address)
 
     async def work(_: UUID) -> tuple[int, Any]:
         row = await create_recurring_payment(

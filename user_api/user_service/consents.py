@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.ids import new_id
@@ -49,6 +49,27 @@ def record(
     )
     session.add(row)
     return row
+
+
+async def replaces_card(
+    session: AsyncSession, user_id: UUID, subscription_id: UUID, payment_method_id: UUID
+) -> bool:
+    """Whether this card is another than the one last agreed for the subscription.
+
+    An ended consent counts as well: who ends it first does not get around what a change of cards asks for.
+    """
+    agreed = await session.scalar(
+        select(RecurringPayment.payment_method_id)
+        .where(
+            RecurringPayment.user_id == user_id,
+            RecurringPayment.subscription_id == subscription_id,
+            RecurringPayment.payment_method_id.is_not(None),
+            or_(RecurringPayment.activated_at.is_not(None), RecurringPayment.status == "pending"),
+        )
+        .order_by(RecurringPayment.id.desc())
+        .limit(1)
+    )
+    return agreed is not None and agreed != payment_method_id
 
 
 async def lock_of_subscription(session: AsyncSession, subscription_id: UUID) -> Sequence[RecurringPayment]:

@@ -100,6 +100,40 @@ async def test_a_card_is_changed_with_the_password_once_the_sign_in_is_old(
     assert pay.count("add") == checks + 2
 
 
+@pytest.mark.parametrize("ends_first", [False, True])
+async def test_a_new_consent_with_another_card_needs_the_password_too(
+    anna: Person, catalogue: Catalogue, deliver: Any, monkeypatch: pytest.MonkeyPatch, ends_first: bool
+) -> None:
+    """Whoever holds a stolen token does not get around the change of cards by a consent that replaces it."""
+    product = await catalogue.product("collection:basic")
+    bought = await anna.buy(product, payment=card(save=True))
+    await anna.post("/v1/me/payment-methods", {"card_cryptogram": CRYPTOGRAM})
+    await deliver()
+    other, first = [one["id"] for one in (await anna.get("/v1/me/payment-methods")).json()["items"]]
+    later = datetime.now(UTC) + timedelta(minutes=5, seconds=1)
+    monkeypatch.setattr(confirm_password, "SystemClock", lambda: ManualClock(later))
+
+    async def agree(method: str, key: str | None = None, **fields: str) -> tuple[int, str]:
+        body = {"subscription_id": bought.json()["subscription"]["id"], "payment_method_id": method}
+        answer = await anna.post("/v1/me/recurring-payments", body | {"consent": CONSENT} | fields, key)
+        return answer.status_code, answer.json().get("type", "")
+
+    assert await agree(first) == (201, "")  # a first consent replaces nothing
+    assert await agree(first) == (201, "")
+    if ends_first:
+        for one in (await anna.get("/v1/me/recurring-payments")).json()["items"]:
+            await anna.delete(f"/v1/me/recurring-payments/{one['id']}")
+    key = str(uuid4())
+    assert await agree(other, key) == (403, "/problems/password-required")
+    assert await agree(other, key, current_password="not it") == (403, "/problems/password-incorrect")
+    listed = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    assert {one["payment_method_id"] for one in listed} == {first}
+    assert await agree(other, key, current_password=PASSWORD) == (201, "")
+    assert await agree(other, key, current_password=PASSWORD) == (201, "")
+    listed = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    assert [one["payment_method_id"] for one in listed].count(other) == 1
+
+
 async def test_a_purchase_in_the_hosted_checkout(anna: Person, catalogue: Catalogue, pay: FakePayApi) -> None:
     product = await catalogue.product("collection:basic")
     hosted = {"kind": "hosted", "save_method": True}

@@ -14,7 +14,12 @@ from user_api.user_service import repository
 from user_api.user_service.database import Sessions
 from user_api.user_service.models import User
 from user_api.user_service.passwords import Passwords
-from user_api.user_service.throttle_login import forgive_attempt, keys, reserve_attempt
+from user_api.user_service.throttle_login import (
+    forgive_attempt,
+    given_back_if_untried,
+    keys,
+    reserve_attempt,
+)
 
 # How long a sign-in counts as proof that its owner sits there (ASVS 5.0.0, 7.5.1).
 PROOF_LIFETIME: Final = timedelta(minutes=5)
@@ -47,10 +52,11 @@ async def confirm_password(
         if user is None:
             raise not_found("user")
         throttle = keys(user.email_normalized, address)
-        counted_under = await reserve_attempt(session, throttle, now)
-    right, _ = await hasher.verify(password, user.password_hash)
-    if not right:
-        raise forbidden("password-incorrect", "This is not the current password.")
-    async with sessions.begin() as session:
-        await forgive_attempt(session, throttle, counted_under, now)
+        reservation = await reserve_attempt(session, throttle, now)
+    async with given_back_if_untried(sessions, reservation, now):
+        right, _ = await hasher.verify(password, user.password_hash)
+        if not right:
+            raise forbidden("password-incorrect", "This is not the current password.")
+        async with sessions.begin() as session:
+            await forgive_attempt(session, throttle, reservation, now)
     return user

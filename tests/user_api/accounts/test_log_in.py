@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -14,8 +15,11 @@ from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from shared.clock import ManualClock
+from shared.errors import unavailable
 from tests.user_api.accounts.conftest import PASSWORD, Register, problem_code
 from tests.user_api.conftest import client_of
+from user_api.user_service.confirm_password import confirm_password
+from user_api.user_service.log_in import log_in
 from user_api.user_service.throttle_login import MAX_FAILURES, WINDOW, delay_after
 
 
@@ -110,6 +114,51 @@ async def test_counts_survive_a_flushed_redis(
     assert last.status_code == 429
     await app.state.resources.session_redis.flushdb()
     assert (await try_password(client, PASSWORD)).status_code == 429
+
+
+class Overloaded:
+    """Verifies nothing: every attempt ends as ``ending`` says."""
+
+    def __init__(self, ending: BaseException) -> None:
+        self.ending = ending
+
+    async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        raise self.ending
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [unavailable("busy", "Too many.", 2), OSError("no thread"), asyncio.CancelledError()],
+    ids=["busy", "broken", "cancelled"],
+)
+async def test_an_attempt_that_was_never_judged_is_given_back(
+    app: FastAPI, client: httpx.AsyncClient, register: Register, ending: BaseException, clock: ManualClock
+) -> None:
+    """An overloaded service does not lock its users out: at the log-in and where a password is asked."""
+    anna = await register()
+    for n in range(3):
+        assert (await try_password(client, f"guess {n}")).status_code == 401
+    resources = app.state.resources
+    common: Any = {"address": "203.0.113.5", "now": clock.now()}
+    for _ in range(MAX_FAILURES + 2):
+        with pytest.raises(type(ending)):
+            await log_in(
+                resources.sessions,
+                Overloaded(ending),  # type: ignore[arg-type]
+                email="anna@example.com",
+                password=PASSWORD,
+                **common,
+            )
+        with pytest.raises(type(ending)):
+            await confirm_password(
+                resources.sessions,
+                Overloaded(ending),  # type: ignore[arg-type]
+                user_id=UUID(anna.id),
+                password=PASSWORD,
+                **common,
+            )
+    # The guesses before it stay counted: the fifth one sets the delay, as without any overload.
+    assert [(await try_password(client, f"guess {n}")).status_code for n in range(3)] == [401, 401, 429]
 
 
 async def test_one_address_may_not_try_many_accounts(make_app: Callable[..., FastAPI]) -> None:

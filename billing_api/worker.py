@@ -57,6 +57,12 @@ MEASURES: Final = (
         WHERE state IN ('pending', 'sent') GROUP BY kind, state
         """,
     ),
+    Measure(
+        Gauge(
+            "billing_findings_open", "Findings that wait for a person, refused refunds among them", ["kind"]
+        ),
+        "SELECT kind, count(*) FROM review_item WHERE resolved_at IS NULL GROUP BY kind",
+    ),
 )
 
 

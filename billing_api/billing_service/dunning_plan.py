@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Q
 
 from billing_api.billing_service import events, subscription_terms
 from billing_api.billing_service.domain import dunning
@@ -15,9 +17,13 @@ from billing_api.billing_service.models import (
     CollectionAttempt,
     Invoice,
     Payment,
+    PaymentCancellation,
     Subscription,
 )
 from shared.errors import invalid
+
+# A charge its customer has cancelled is not asked for again on the spot.
+CANCELLED_WAIT: Final = timedelta(days=1)
 
 
 def policy_of(stored: Mapping[str, Any]) -> dunning.DunningPolicy:
@@ -66,25 +72,51 @@ def take_refusal(account: Account, invoice: Invoice, now: datetime) -> None:
     _become_past_due(account, invoice, now)
 
 
+def take_withdrawal(invoice: Invoice, payment: Payment, now: datetime) -> None:
+    """A queued charge was closed before it began: the next collection run asks again.
+
+    When its consent has ended, that run is refused and dunning begins; when the customer cancelled just this
+    charge, it is left in peace for a day.
+    """
+    if invoice.status != "open" or not invoice.collects_automatically or payment.captured_minor > 0:
+        return
+    by_customer = PaymentCancellation.objects.filter(payment_id=payment.id).exists()
+    invoice.next_collection_at = now + CANCELLED_WAIT if by_customer else now
+    invoice.updated_at = now
+    invoice.store("next_collection_at", "updated_at")
+
+
 def _card_attempts(account: Account, invoice: Invoice, card: str) -> list[datetime]:
-    """When the card was tried for other invoices of the account: its limit holds over all of them."""
+    """When the card was tried beside the failures of this invoice: its limit holds over all invoices, and
+    over what the customer tried with it as well.
+    """
     if not card:
         return []
-    others = Payment.objects.filter(account=account, payment_method_id=card).exclude(invoice=invoice)
+    counted = Q(invoice=invoice, initiator="merchant", status="failed")
+    others = Payment.objects.filter(account=account, payment_method_id=card).exclude(counted)
     return list(others.values_list("created_at", flat=True))
 
 
-def _plan(account: Account, invoice: Invoice, now: datetime) -> None:
+def _failures(invoice: Invoice) -> list[dunning.Failure]:
+    """Every automatic charge of the invoice that failed, oldest first, whoever began it: UserAPI tries a new
+    card at once without a collection attempt of ours.
+    """
+    settled = dict(
+        CollectionAttempt.objects.filter(invoice=invoice, state="failed").values_list("id", "settled_at")
+    )
     failures = [
         dunning.Failure(
-            attempt.settled_at or now,
-            dunning.DeclineClass((attempt.decline or {}).get("class", "technical")),
-            (attempt.decline or {}).get("payment_method_id", ""),
+            settled.get(payment.id) or payment.updated_at,
+            dunning.DeclineClass((payment.decline or {}).get("class", "technical")),
+            str(payment.payment_method_id or ""),
         )
-        for attempt in CollectionAttempt.objects.filter(invoice=invoice, state="failed").order_by(
-            "settled_at", "id"
-        )
+        for payment in Payment.objects.filter(invoice=invoice, initiator="merchant", status="failed")
     ]
+    return sorted(failures, key=lambda one: one.failed_at)
+
+
+def _plan(account: Account, invoice: Invoice, now: datetime) -> None:
+    failures = _failures(invoice)
     invoice.collection_failures += 1
     invoice.first_failed_at = invoice.first_failed_at or now
     decision = None

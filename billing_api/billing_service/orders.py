@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
+from billing_api.billing_service.reports import report
 
 # While one worker sends an order, no other takes it.
 LEASE: Final = timedelta(seconds=30)
@@ -87,6 +88,13 @@ def try_again(order: OutgoingOrder, now: datetime, error: str, wait: timedelta |
     order.next_try_at = now + (wait or back_off(order.attempts))
     order.last_error = error
     order.store("next_try_at", "last_error")
+
+
+def report_refusal(
+    account: Account, order_id: UUID, payment_id: UUID | None, code: str, now: datetime
+) -> None:
+    """Money that was to go back does not: ``order_id`` is the refund order's or the cancellation's."""
+    report("refund_refused", account, ("order", order_id), {"code": code, "payment_id": str(payment_id)}, now)
 
 
 def cancellations_by_hand() -> QuerySet[OutgoingOrder, UUID]:

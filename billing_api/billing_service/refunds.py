@@ -26,6 +26,8 @@ def post_refunds(
     """Posts every succeeded refund that has no posting; gives their sum, minor units."""
     total = 0
     for state in sorted(states, key=lambda one: one.refund_id):
+        if state.status == "failed":
+            _end_in_vain(account, payment, state, now)
         if state.status != "succeeded" or Refund.objects.filter(id=state.refund_id).exists():
             continue
         refund = Refund.objects.create(
@@ -57,7 +59,8 @@ def post_refunds(
 
 def _close_order(refund: Refund, now: datetime) -> OutgoingOrder | None:
     if refund.cancellation_id is not None:
-        CancellationRow.objects.filter(id=refund.cancellation_id, state="open").update(
+        # "failed" too: the provider may carry out after all what it had refused.
+        CancellationRow.objects.filter(id=refund.cancellation_id, state__in=("open", "failed")).update(
             state="done", settled_at=now
         )
     for order_id in (refund.refund_order_id, refund.cancellation_id):
@@ -67,6 +70,22 @@ def _close_order(refund: Refund, now: datetime) -> OutgoingOrder | None:
                 orders.settle(order, "done", now)
             return order
     return None
+
+
+def _end_in_vain(account: Account, payment: Payment, state: RefundState, now: datetime) -> None:
+    """The provider refused: the order holds its amount no longer, the cancellation is over, a person is told.
+
+    Later events carry the same failed refund; only the first changes and reports anything.
+    """
+    asked_id = state.refund_order_id or state.cancellation_id
+    if asked_id is None or Refund.objects.filter(id=state.refund_id).exists():
+        return
+    ended = CancellationRow.objects.filter(id=asked_id, state="open").update(state="failed", settled_at=now)
+    ended += OutgoingOrder.objects.filter(id=asked_id, state__in=("pending", "sent")).update(
+        state="refused", settled_at=now, last_error="refund-failed"
+    )
+    if ended:
+        orders.report_refusal(account, asked_id, payment.id, "refund-failed", now)
 
 
 def _take_back(

@@ -179,10 +179,14 @@ async def settle_refund(
     match outcome:
         case Done(transaction_id):
             await _succeed(session, payment, refund, transaction_id, actor, now, note)
-        case Refused(why):
+        case Refused(why) if refund.status != "failed":
             log.warning("refund-failed", refund_id=str(refund.id), why=why)
             refund.status, refund.next_query_at = "failed", None
             payment.updated_at = now  # wakes whoever watches
+            await session.flush()
+            await transitions.tell_refused_refund(session, payment)
+        case Refused():  # told already
+            pass
         case AwaitsPerson():  # nothing to ask and nothing to send: see confirm_refund
             refund.status, refund.next_query_at = "processing", None
         case Unknown() | NotExecuted():  # money owed: the reconciler looks, and sends it again

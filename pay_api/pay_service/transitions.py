@@ -163,6 +163,15 @@ async def _tell(session: AsyncSession, payment: Payment) -> None:
         await add_async(session, SOURCE, event_type, payment.id, state, payment.updated_at)
 
 
+async def tell_refused_refund(session: AsyncSession, payment: Payment) -> None:
+    """``payment.succeeded`` once more: the money stays, and the list of refunds says which one failed.
+
+    ``payment.refunded`` would be untrue: it means that money went back.
+    """
+    state = state_of(payment, await repository.refunds_of(session, payment.id))
+    await add_async(session, SOURCE, "payment.succeeded", payment.id, state, payment.updated_at)
+
+
 async def tell_method(session: AsyncSession, method: PaymentMethod, event_type: str, now: datetime) -> None:
     """``payment_method.saved`` or ``payment_method.detached``."""
     state = PaymentMethodState(

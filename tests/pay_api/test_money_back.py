@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context
+from pay_api.providers.base import Refused
+from pay_api.providers.cloudpayments import CloudPayments
 from shared.ids import new_id
 from tests.pay_api.conftest import OK_3DS, POOR, Pay, event_types
 
@@ -61,6 +66,38 @@ async def test_same_refund_order_happens_once(pay: Pay) -> None:
     assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 5_000)]
     other = await pay.post(path, {**body, "amount": rub(6_000)})
     assert other.json()["type"] == "/problems/refund-order-id-taken"
+
+
+async def test_a_refund_the_provider_refuses_is_told_once_and_frees_its_amount(
+    pay: Pay, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await pay.pay()
+    body, path = order(5_000), f"/v1/payments/{view['id']}/refunds"
+
+    async def refuses(*_: object) -> Refused:
+        return Refused("not enough money on the merchant's account")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CloudPayments, "refund", refuses)
+        for _ in range(2):
+            answer = await pay.post(path, body)
+            assert (answer.status_code, answer.json()["status"]) == (201, "succeeded")
+            assert [one["status"] for one in answer.json()["refunds"]] == ["failed"]
+    told = await events_of(db, view["id"])
+    assert [one[0] for one in told] == ["payment.created", "payment.succeeded", "payment.succeeded"]
+    (refund,) = told[-1][1]["refunds"]
+    assert (refund["status"], refund["refund_order_id"]) == ("failed", body["refund_order_id"])
+    assert told[-1][1]["refunded"] == rub(0)
+    assert (await pay.post(path, order(49_900))).json()["status"] == "refunded"
+
+
+async def events_of(db: asyncpg.Pool, payment_id: str) -> list[tuple[str, dict[str, Any]]]:
+    rows = await db.fetch(
+        "SELECT event_type, envelope->'data' AS data FROM outbox WHERE aggregate_id = $1"
+        " ORDER BY aggregate_sequence",
+        UUID(payment_id),
+    )
+    return [(row["event_type"], json.loads(row["data"])) for row in rows]
 
 
 async def test_refund_storm_stays_within_the_captured(pay: Pay) -> None:

@@ -10,7 +10,14 @@ from billing_api.billing_service import dunning_plan, locks, posting, readings, 
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.domain.reconciliation import contradiction
-from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
+from billing_api.billing_service.models import (
+    LIVE_ATTEMPTS,
+    Account,
+    CollectionAttempt,
+    Invoice,
+    OutgoingOrder,
+    Payment,
+)
 from billing_api.billing_service.models import PaymentCancellation as CancellationRow
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.reports import report
@@ -159,8 +166,11 @@ def _follow(
             if invoice is not None:
                 dunning_plan.take_failure(account, invoice, payment, now)
         case PaymentStatus.CANCELLED:
+            was_live = attempt is not None and attempt.state in LIVE_ATTEMPTS
             _settle_attempt(attempt, "withdrawn", now)
             _set_collection(invoice, "none", now)
+            if was_live and invoice is not None:
+                dunning_plan.take_withdrawal(invoice, payment, now)
         case PaymentStatus.ACTION_REQUIRED:
             _set_collection(invoice, "action_required", now)
         case _:

@@ -10,7 +10,6 @@ from billing_api.billing_service import locks, orders
 from billing_api.billing_service.answers import OrderAnswer
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import OutgoingOrder, PaymentCancellation
-from billing_api.billing_service.reports import report
 from shared.errors import not_found
 
 
@@ -39,6 +38,5 @@ def settle_refund_answer(order_id: UUID, answer: OrderAnswer, *, now: datetime) 
                     PaymentCancellation.objects.filter(id=order.id, state="open").update(
                         state="failed", settled_at=now
                     )
-                    detail = {"code": answer.code, "payment_id": str(order.payment_id)}
-                    report("refund_refused", account, ("order", order.id), detail, now)
+                    orders.report_refusal(account, order.id, order.payment_id, answer.code, now)
         return RefundSettled(order.id, order.state)

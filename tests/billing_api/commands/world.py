@@ -199,7 +199,7 @@ class World:
             **more,
         )
         refunds = [*state.refunds, refund]
-        total = sum(one.amount.amount for one in refunds)
+        total = sum(one.amount.amount for one in refunds if one.status == "succeeded")
         whole = total == state.captured.amount
         return state.model_copy(
             update={

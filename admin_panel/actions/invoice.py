@@ -46,10 +46,14 @@ class VoidInvoice(InvoiceAction):
         )
 
     def rows(self, order: Order, result: Any) -> list[Row]:
-        return [
+        ends = _now("ends with its access rights") if result.ends_subscription else _now("goes on")
+        rows = [
             Row(_now("Status"), _now("void, as soon as its payments are closed"), word(order.subject.status)),
             Row(_now("Amount"), money(result.amount)),
         ]
+        if order.subject.subscription_id is not None:
+            rows.append(Row(_now("Subscription"), ends))
+        return rows
 
 
 class WriteOff(InvoiceAction):

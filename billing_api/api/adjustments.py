@@ -90,6 +90,7 @@ class VoidingBody(serializers.Serializer[Any]):
     invoice_id = serializers.UUIDField()
     amount = MoneyField()
     state = serializers.CharField()
+    ends_subscription = serializers.BooleanField()
 
 
 class RefundOrderedBody(serializers.Serializer[Any]):
@@ -199,7 +200,12 @@ class VoidInvoice(OperatorView):
 
         def work(given: dict[str, Any], common: dict[str, Any]) -> dict[str, Any]:
             done = void_invoice(invoice_id, **common)
-            return {"invoice_id": done.invoice_id, "amount": done.amount.as_json(), "state": done.state}
+            return {
+                "invoice_id": done.invoice_id,
+                "amount": done.amount.as_json(),
+                "state": done.state,
+                "ends_subscription": done.ends_subscription,
+            }
 
         return self.once(request, AdjustmentInput, work)
 

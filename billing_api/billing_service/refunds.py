@@ -132,6 +132,8 @@ def kept_minor(payment: Payment) -> int:
 
 def kept_of_others_minor(payment: Payment) -> int:
     """What the same invoice still has of its other payments, minor units."""
+    if payment.invoice_id is None:
+        return 0
     others = Payment.objects.filter(invoice_id=payment.invoice_id).exclude(id=payment.id)
     return sum(kept_minor(other) for other in others.filter(allocated_minor__gt=0))
 

@@ -23,6 +23,11 @@ from billing_api.billing_service.reports import report
 from shared.period import Period, day_in_zone
 
 _OVER = ("cancelled", "expired")
+_FOR_A_PERIOD = (
+    "first",
+    "renewal",
+    "purchase",
+)  # what a subscription stands on; not a change or a correction
 
 
 def allocate(
@@ -89,7 +94,7 @@ def settle_if_paid(account: Account, invoice: Invoice, documents: Documents, now
     if invoice.subscription_id is not None:
         discount_rules.commit_promo_code(account, invoice.subscription_id, now)
     events.tell_invoice("invoice.paid", account, invoice, now)
-    if invoice.subscription_id is not None and invoice.kind in ("first", "renewal", "purchase"):
+    if invoice.subscription_id is not None and invoice.kind in _FOR_A_PERIOD:
         _move_subscription(account, invoice, documents, now)
     if invoice.subscription_id is not None and invoice.kind == "change":
         _change_product(account, invoice, documents, now)
@@ -149,8 +154,9 @@ def _period_paid(value: rules.Subscription, subscription: Subscription, invoice:
     return subscription_terms.period_of(invoice.period_start_on, invoice.period_end_on)
 
 
-def _owes(subscription: Subscription) -> bool:
-    return subscription.invoices.filter(status="open", kind__in=("first", "renewal")).exists()
+def _owes(subscription: Subscription, but: Invoice | None = None) -> bool:
+    asked = subscription.invoices.filter(status="open", kind__in=_FOR_A_PERIOD)
+    return (asked if but is None else asked.exclude(id=but.id)).exists()
 
 
 def void(account: Account, invoice: Invoice, now: datetime) -> None:
@@ -173,10 +179,48 @@ def void(account: Account, invoice: Invoice, now: datetime) -> None:
     invoice.store("status", "amount_due_minor", "collection", "closed_at", "next_collection_at", "updated_at")
     orders.withdraw_attempts(invoice, now)
     discount_rules.release_uses(invoice)
-    if invoice.subscription_id is not None:
+    if invoice.subscription_id is not None and invoice.kind in _FOR_A_PERIOD:
         discount_rules.release_promo_code(account, invoice.subscription_id, now)
     changes.lapse(invoice, now)
     events.tell_invoice("invoice.voided", account, invoice, now)
+
+
+def falls_with(invoice: Invoice) -> Subscription | None:
+    """The subscription that ends when this open invoice is taken back, if one does.
+
+    It stands on paid periods and on open invoices for periods. Once its running period is neither paid nor
+    asked for any more there is nothing to pay, nothing to wait for and nothing bought: it is over.
+    """
+    if invoice.subscription_id is None or invoice.kind not in _FOR_A_PERIOD:
+        return None
+    subscription = Subscription.objects.get(id=invoice.subscription_id)
+    # A pause keeps its paid days apart; the period then says nothing of what is paid.
+    if subscription.status in (*_OVER, "paused") or _owes(subscription, but=invoice):
+        return None
+    value = subscription_terms.as_value(subscription)
+    is_unpaid = value.status is rules.Status.INCOMPLETE or value.has_unpaid_period
+    return subscription if is_unpaid else None
+
+
+def stand_without(account: Account, invoice: Invoice, reason: str, now: datetime) -> None:
+    """What becomes of its subscription now that the invoice is void: over, or no longer past due."""
+    falling = falls_with(invoice)
+    if falling is not None:
+        is_new = falling.status == rules.Status.INCOMPLETE
+        action = rules.Action.EXPIRE if is_new else rules.Action.CANCEL
+        end_subscription(account, falling, action, reason, now)
+        return
+    if invoice.subscription_id is None or invoice.kind not in _FOR_A_PERIOD:
+        return
+    subscription = Subscription.objects.get(id=invoice.subscription_id)
+    if subscription.status != rules.Status.PAST_DUE or _owes(subscription):
+        return
+    value = subscription_terms.as_value(subscription)
+    assert value.period is not None
+    subscription_terms.take(subscription, rules.recover(value, value.period), now)
+    subscription.past_due_at = None
+    subscription.save(using="billing")
+    events.tell_subscription("subscription.renewed", account, subscription, now)
 
 
 def give_up(account: Account, invoice: Invoice, now: datetime) -> int:

@@ -10,8 +10,7 @@ from uuid import UUID
 from billing_api.billing_service import actors, locks, orders, settlement
 from billing_api.billing_service.answers import OrderAnswer
 from billing_api.billing_service.database import atomic
-from billing_api.billing_service.domain import subscription as rules
-from billing_api.billing_service.models import Account, Invoice, OutgoingOrder, Subscription
+from billing_api.billing_service.models import Account, Invoice, OutgoingOrder
 from shared.errors import not_found
 
 IN_FLIGHT_WAIT: Final = timedelta(seconds=30)
@@ -66,10 +65,9 @@ def _close(account: Account, order: OutgoingOrder, invoice: Invoice, now: dateti
         settlement.give_up(account, invoice, now)
     else:
         settlement.void(account, invoice, now)
-    if order.body["then"] == "expire" and invoice.subscription_id is not None:
-        subscription = Subscription.objects.get(id=invoice.subscription_id)
-        if subscription.status == "incomplete":
-            settlement.end_subscription(account, subscription, rules.Action.EXPIRE, "not paid in time", now)
+    if order.body["then"] == "expire":
+        reason = "invoice voided" if "actor" in order.body else "not paid in time"
+        settlement.stand_without(account, invoice, reason, now)
     if "actor" in order.body:
         actor = actors.Actor("staff", order.body["actor"])
         after = {"status": invoice.status, "amount_due_minor": invoice.amount_due_minor}

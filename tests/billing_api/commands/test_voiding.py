@@ -95,3 +95,102 @@ def test_a_void_invoice_that_leaves_money_behind_is_an_invariant_broken(world, s
         [wrong],
     )
     assert "void_invoices_ask_nothing" in broken()
+
+
+def charged_more(world: Any, invoice_id: Any) -> Any:
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+
+    return adjust_charge(invoice_id, Money(5000), **said(world)).document_id
+
+
+def test_voiding_a_correcting_charge_leaves_the_subscription_and_its_promo_code(world) -> None:
+    from billing_api.billing_service.models import PromoRedemption
+
+    code = world.promo_code()
+    anna = world.customer()
+    started = world.buy(anna, promo_code="SPRING")
+    void(world, charged_more(world, started.invoice_id))
+    assert world.subscription(started).status == "incomplete"
+    assert world.invoice(started.invoice_id).status == "open"
+    assert PromoRedemption.objects.get().state == "reserved"
+    code.refresh_from_db(using="billing")
+    assert code.redemptions == 1
+    world.pay(started, anna)
+    assert world.subscription(started).status == "active"
+    assert PromoRedemption.objects.get().state == "committed"
+    holds()
+
+
+def renewal(world: Any) -> tuple[Any, Any, Any]:
+    """A subscription whose renewal is open."""
+    from billing_api.billing_service.models import Invoice
+    from tests.billing_api.commands.test_changing import subscriber
+    from tests.billing_api.commands.test_renewing import run
+
+    anna, started = subscriber(world)
+    world.pass_time(days=31)
+    run(world)
+    return anna, started, Invoice.objects.get(kind="renewal")
+
+
+def becomes_past_due(world: Any, anna: Any, started: Any) -> None:
+    from tests.billing_api.commands.test_renewing import collect, outcome
+
+    (attempt,) = collect(world)
+    outcome(world, anna, attempt, "failed", decline="soft")
+    assert world.subscription(started).status == "past_due"
+
+
+@pytest.mark.parametrize("past_due", [True, False])
+def test_voiding_the_renewal_ends_a_subscription_that_stands_on_nothing_else(world, past_due: bool) -> None:
+    from billing_api.billing_service.commands.void_invoice import void_invoice
+    from tests.billing_api.commands.test_renewing import run
+
+    anna, started, invoice = renewal(world)
+    if past_due:
+        becomes_past_due(world, anna, started)
+    assert void_invoice(invoice.id, preview=True, **said(world)).ends_subscription
+    void(world, invoice.id)
+    subscription = world.subscription(started)
+    assert (subscription.status, subscription.end_reason) == ("cancelled", "invoice voided")
+    assert not subscription.grants_access
+    assert (world.balance(anna), world.available(anna)) == (0, 0)
+    world.pass_time(days=31)
+    assert run(world) == (None, 0)
+    # Nothing is owed, so the customer may buy the same again at once.
+    assert world.buy(anna).is_new
+    holds()
+
+
+def test_voiding_a_correcting_charge_leaves_a_past_due_subscription_to_its_renewal(world) -> None:
+    from billing_api.billing_service.commands.void_invoice import void_invoice
+
+    anna, started, invoice = renewal(world)
+    becomes_past_due(world, anna, started)
+    charge = charged_more(world, invoice.id)
+    assert not void_invoice(charge, preview=True, **said(world)).ends_subscription
+    void(world, charge)
+    assert world.subscription(started).status == "past_due"
+    assert world.invoice(invoice.id).status == "open"
+    holds()
+
+
+def test_voiding_one_of_two_open_renewals_leaves_the_subscription_to_the_other(world) -> None:
+    from billing_api.billing_service.commands.void_invoice import void_invoice
+    from billing_api.billing_service.models import Invoice
+    from tests.billing_api.commands.test_changing import subscriber
+    from tests.billing_api.commands.test_renewing import run
+
+    anna, started = subscriber(world)
+    world.pass_time(days=62)  # the scheduler stood still: two periods are billed at once
+    run(world)
+    older, newer = Invoice.objects.filter(kind="renewal").order_by("period_start_on")
+    becomes_past_due(world, anna, started)
+    world.hear(world.payment(newer.id, anna.user_id))
+    assert world.subscription(started).status == "past_due"
+    assert not void_invoice(older.id, preview=True, **said(world)).ends_subscription
+    void(world, older.id)
+    subscription = world.subscription(started)
+    assert (subscription.status, subscription.past_due_at) == ("active", None)
+    assert subscription.paid_through_on == newer.period_end_on
+    holds()

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
@@ -64,7 +65,7 @@ def _fields(content_type: str, body: bytes) -> dict[str, Any]:
     """Lower-case names; empty values are as good as absent."""
     try:
         if "json" in content_type.lower():
-            parsed = json.loads(body)
+            parsed = json.loads(body, parse_float=Decimal)  # an amount is never a float
             if not isinstance(parsed, dict):
                 raise NotificationMalformed("not an object")
             pairs = list(parsed.items())

@@ -224,6 +224,13 @@ def test_any_bytes_are_read_or_refused(body: bytes, content_type: str) -> None:
             continue
 
 
+@pytest.mark.parametrize("amount", ["499.00", "499.0", "499", '"499.00"', '"499"'])
+def test_amounts_of_json_notifications_are_read_exactly(amount: str) -> None:
+    body = f'{{"TransactionId": 42, "Amount": {amount}, "Currency": "RUB", "Status": "Completed"}}'
+    event = notifications.read("pay", "application/json", body.encode())
+    assert (event.transaction_id, event.amount_minor, event.held) == ("42", 49_900, False)
+
+
 async def test_nothing_listening_means_not_executed() -> None:
     transport = Transport("http://127.0.0.1:9", "id", "secret", concurrent_calls=1)
     assert isinstance(await transport.post("/x", b"{}"), NotExecuted)

@@ -21,6 +21,7 @@ from shared.health import Health
 
 MAX_BODY_BYTES: Final = 64 * 1024
 MAX_JSON_DEPTH: Final = 32
+_LENGTH_DIGITS: Final = 18
 _QUIET_PATHS: Final = {"/healthz", "/readyz", "/metrics"}
 SAFE_HEADERS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -89,7 +90,8 @@ class Edge:
 
     async def _limited(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        too_long = len(length) > _LENGTH_DIGITS  # int() itself refuses thousands of digits
+        if not length.isdigit() or too_long or int(length) > MAX_BODY_BYTES:
             await _problem_response(413 if length.isdigit() else 400)(scope, receive, send)
             return
         body = bytearray()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +14,7 @@ from shared.errors import AppError, Kind, unavailable
 from shared.problem import STATUS_OF_KIND
 
 _KIND_OF_STATUS: Final = {status: kind for kind, status in STATUS_OF_KIND.items()}
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 _PROBLEM_MEMBERS: Final = {"type", "title", "status", "detail", "correlation_id", "instance"}
 
 
@@ -59,7 +61,7 @@ def _answer(service: str, response: httpx.Response) -> dict[str, Any]:
         kind,
         str(body.get("detail", "")),
         extra={name: value for name, value in body.items() if name not in _PROBLEM_MEMBERS},
-        retry_after_seconds=int(retry_after) if retry_after.isdigit() else None,
+        retry_after_seconds=int(retry_after) if _SECONDS.fullmatch(retry_after) else None,
     )
 
 

@@ -94,6 +94,8 @@ async def test_every_failure_is_a_problem(http: httpx.AsyncClient) -> None:
     _is_problem(await http.post("/echo", content=b"{nope", headers=json_type), 400, "malformed-request")
     _is_problem(await http.post("/echo", json={"name": "x", "role": "admin"}), 422, "invalid-request")
     _is_problem(await http.post("/echo", json={"name": "x" * 70_000}), 413, "body-too-large")
+    endless_length = {"Content-Length": "9" * 5_000}
+    _is_problem(await http.post("/echo", content=b"{}", headers=endless_length), 413, "body-too-large")
     _is_problem(await http.post("/echo", content=b"[" * 40, headers=json_type), 400, "malformed-request")
     _is_problem(await http.get("/crash"), 500, "internal-error")
     busy = await http.get("/busy")

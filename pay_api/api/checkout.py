@@ -13,7 +13,7 @@ from pay_api import repository
 from pay_api.api import checkout_texts, pages
 from pay_api.api.deps import Edge, EdgeDep, require_payer
 from pay_api.api.payments import load_view
-from pay_api.api.schemas import AttemptBody, PublicPaymentView, json_of
+from pay_api.api.schemas import AttemptBody, PublicPaymentView, json_of, public_view
 from pay_api.api.threeds import HTML, faces_json, refusal_page, summary
 from pay_api.api.transfer_page import transfer_page
 from pay_api.links import Purpose
@@ -57,7 +57,7 @@ async def show(request: Request, payment_id: UUID, edge: EdgeDep) -> Response:
 
 async def _page(edge: Edge, payment: Payment) -> Response:
     key = await edge.card_keys.of(payment.provider)
-    view = json_of(await load_view(edge, payment.id), exclude={"user_id"})
+    view = json_of(public_view(await load_view(edge, payment.id)))
     texts = checkout_texts.TEXTS[payment.locale]
     onward = pages.with_payment(payment.return_url, str(payment.id)) if payment.return_url else None
     config = {
@@ -108,5 +108,4 @@ async def attempt(request: Request, payment_id: UUID, body: AttemptBody, edge: E
     await require_payer(edge, payment_id, owner_id, Purpose.CHECKOUT, request)
     name, save = body.cardholder_name, body.save_method
     await pay_checkout(edge.ctx, PayCheckout(payment_id, body.card_cryptogram, name, save))
-    view = await load_view(edge, payment_id)
-    return PublicPaymentView.model_validate(json_of(view, exclude={"user_id"}))
+    return public_view(await load_view(edge, payment_id))

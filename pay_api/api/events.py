@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 from uuid import UUID
@@ -13,7 +14,7 @@ from fastapi.sse import format_sse_event
 
 from pay_api import repository
 from pay_api.api.deps import Edge, EdgeDep, require_payer
-from pay_api.api.schemas import json_of, view_payment
+from pay_api.api.schemas import json_of, public_view, view_payment
 from pay_api.links import Purpose
 from pay_api.pay_service.payment import FINAL
 from pay_api.watch import wait
@@ -25,6 +26,7 @@ router = APIRouter(tags=["browser"])
 HEARTBEAT_SECONDS: Final = 10.0
 LIFETIME_BEATS: Final = 90  # the browser then comes back by itself, with Last-Event-ID
 _RETRY_MILLISECONDS: Final = 2000
+_EVENT_ID: Final = re.compile(r"[0-9]{1,18}")
 
 
 @router.get(
@@ -41,8 +43,8 @@ async def events(
     edge: EdgeDep,
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
-    """Event ``payment``, data the payment without ``user_id``, id its version. Newest state first."""
-    seen = int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
+    """Event ``payment``, data the payment as its payer may see it, id its version. Newest state first."""
+    seen = _version_of(last_event_id)
     async with edge.ctx.sessions() as session:
         payment = await repository.payment(session, payment_id)
     await require_payer(edge, payment_id, payment.user_id if payment else None, Purpose.EVENTS, request)
@@ -51,6 +53,11 @@ async def events(
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_stream(edge, payment_id, seen), media_type="text/event-stream", headers=headers)
+
+
+def _version_of(event_id: str | None) -> int:
+    """The version a browser saw last; what is no id of ours counts as nothing seen."""
+    return int(event_id) if event_id and _EVENT_ID.fullmatch(event_id) else 0
 
 
 async def _stream(edge: Edge, payment_id: UUID, seen: int) -> AsyncIterator[bytes]:
@@ -64,7 +71,7 @@ async def _stream(edge: Edge, payment_id: UUID, seen: int) -> AsyncIterator[byte
                 assert payment is not None
                 if payment.version > seen:
                     seen = payment.version
-                    body = json_of(view_payment(payment, refunds, edge.links), exclude={"user_id"})
+                    body = json_of(public_view(view_payment(payment, refunds, edge.links)))
                     yield format_sse_event(
                         event="payment", id=str(seen), data_str=json.dumps(body, ensure_ascii=False)
                     )

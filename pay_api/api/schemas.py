@@ -241,14 +241,21 @@ class DeclineView(BaseModel):
     message: str
 
 
-class RefundView(BaseModel):
+class PublicRefundView(BaseModel):
+    """A refund as the payer's browser sees it: what staff wrote about it is not for the payer."""
+
     id: UUID
     amount: Money
     status: str
-    reason: str
     cancellation_id: UUID | None
     refund_order_id: UUID | None
     created_at: datetime
+
+
+class RefundView(PublicRefundView):
+    """A refund as services see it."""
+
+    reason: str
 
 
 class PublicPaymentView(BaseModel):
@@ -269,7 +276,7 @@ class PublicPaymentView(BaseModel):
     card_mask: str | None
     next_action: RedirectAction | InstructionsAction | None
     decline: DeclineView | None
-    refunds: list[RefundView]
+    refunds: Sequence[PublicRefundView]
     events_url: str
     created_at: datetime
     updated_at: datetime
@@ -281,6 +288,7 @@ class PaymentView(PublicPaymentView):
     model_config = ConfigDict(json_schema_extra={"examples": list(examples.PAYMENT)})
 
     user_id: UUID
+    refunds: list[RefundView]
 
 
 class PaymentPage(BaseModel):
@@ -374,6 +382,11 @@ def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> P
 
 def json_of(view: BaseModel, **options: Any) -> dict[str, Any]:
     return view.model_dump(mode="json", by_alias=True, **options)
+
+
+def public_view(view: PaymentView) -> PublicPaymentView:
+    """What of a payment its payer's browser may see: field by field, so nothing new slips through."""
+    return PublicPaymentView.model_validate(json_of(view))
 
 
 def view_method(method: PaymentMethod) -> PaymentMethodView:

@@ -10,6 +10,7 @@ import httpx
 
 from pay_api.pay_service.context import open_context
 from pay_api.worker import run
+from shared.ids import new_id
 from shared.queue import broker as rabbit
 from tests import servers
 from tests.pay_api.conftest import Pay
@@ -38,6 +39,34 @@ async def test_finished_payment_is_told_once_and_the_browser_stays_away(pay: Pay
     assert again.status_code == 204
     resumed = await pay.http.get(url, headers={"Last-Event-ID": "1"})
     assert [item["id"] for item in parse(resumed.text) if "id" in item] == [event["id"]]
+
+
+async def test_strange_event_ids_count_as_nothing_seen(pay: Pay) -> None:
+    view = await pay.pay()
+    for strange in ("9" * 5000, "-1", "1.5", "٣"):
+        headers = {"Last-Event-ID": strange.encode()}
+        nobody = await pay.http.get(f"{pay.house.pay_url}/v1/payments/{view['id']}/events", headers=headers)
+        assert nobody.status_code == 401
+        answer = await pay.http.get(local(pay, view["events_url"]), headers=headers)
+        assert answer.status_code == 200
+        assert len([item for item in parse(answer.text) if "event" in item]) == 1
+
+
+async def test_payer_does_not_read_what_staff_wrote_of_a_refund(pay: Pay) -> None:
+    view = await pay.pay()
+    order = {
+        "refund_order_id": str(new_id()),
+        "amount": {"amount": 10_000, "currency": "RUB"},
+        "reason": "a known troublemaker",
+    }
+    refunded = (await pay.post(f"/v1/payments/{view['id']}/refunds", order)).json()
+    assert refunded["refunds"][0]["reason"] == "a known troublemaker"
+    answer = await pay.http.get(local(pay, view["events_url"]))
+    assert "troublemaker" not in answer.text
+    (event,) = [item for item in parse(answer.text) if "event" in item]
+    (refund,) = json.loads(event["data"])["refunds"]
+    assert (refund["amount"], refund["status"]) == (order["amount"], "succeeded")
+    assert "reason" not in refund
 
 
 async def test_stream_follows_a_challenge_to_its_end(pay: Pay) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
 from uuid import UUID
+
+from sqlalchemy import func, select
 
 from shared import logs
 from shared.errors import AppError, conflict, not_found
@@ -11,9 +15,13 @@ from user_api.clients.billing_api import InvoiceView
 from user_api.user_service import consents
 from user_api.user_service.collect_payment import Collection, collect_payment
 from user_api.user_service.commerce import Commerce
-from user_api.user_service.commerce_models import RecurringPayment
+from user_api.user_service.commerce_models import Payment, RecurringPayment
 from user_api.user_service.customer import load_customer
 from user_api.user_service.start_payment import SavedMethod, describe, receipt_of, require_method
+
+# At most two attempts in any 24 hours per card (domain rule 5).
+DECLINES_PER_CARD: Final = 2
+DECLINES_WINDOW: Final = timedelta(hours=24)
 
 log = logs.logger(__name__)
 
@@ -24,7 +32,8 @@ async def change_recurring_payment(
     """Raises ``recurring-payment-not-found``, ``recurring-payment-not-active`` (409),
     ``payment-method-not-found``.
 
-    A retry that cannot begin now is left to the next collection run; it does not undo the change.
+    A retry that cannot begin now is left to the next collection run; it does not undo the change. The card
+    that is charged already is not tried again by naming it once more.
     """
     async with commerce.sessions.begin() as session:
         row = await session.get(RecurringPayment, recurring_payment_id)
@@ -34,13 +43,19 @@ async def change_recurring_payment(
         await require_method(session, user_id, SavedMethod(payment_method_id))
         if row not in held or row.status != "active":
             raise conflict("recurring-payment-not-active", "Only an active recurring payment can be changed.")
+        is_another = row.payment_method_id != payment_method_id
         row.payment_method_id = payment_method_id
-    await retry_open_invoices(commerce, row)
+    if is_another:
+        await retry_open_invoices(commerce, row)
     return row
 
 
 async def retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> None:
-    """Collects what is open of the consent's subscription now; what cannot begin is left to the next run."""
+    """Collects what is open of the consent's subscription now; what cannot begin is left to the next run.
+
+    A card that was declined ``DECLINES_PER_CARD`` times within ``DECLINES_WINDOW`` is not tried at all,
+    however often the consent moves to it and back.
+    """
     try:
         customer = await load_customer(commerce.sessions, consent.user_id)
         invoices = await commerce.billing_api.open_invoices(consent.user_id)
@@ -51,10 +66,24 @@ async def retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> 
         # A change of product is the user's own to pay: an automatic charge never carries one out.
         is_due = invoice.kind != "change" and invoice.amount_due.amount > 0
         if invoice.subscription_id == consent.subscription_id and is_due:
+            if await _declines(commerce, consent) >= DECLINES_PER_CARD:
+                log.info("retry-left-to-collection", code="card-limit")
+                return
             try:
                 await collect_payment(commerce, _collection(invoice, consent, customer.locale))
             except AppError as error:  # one that is being paid already does not keep the others waiting
                 _leave(consent, error)
+
+
+async def _declines(commerce: Commerce, consent: RecurringPayment) -> int:
+    """How often the consent's card was declined lately, whoever tried."""
+    query = select(func.count()).where(
+        Payment.method_id == consent.payment_method_id,
+        Payment.status == "failed",
+        Payment.created_at > commerce.clock.now() - DECLINES_WINDOW,
+    )
+    async with commerce.sessions() as session:
+        return (await session.execute(query)).scalar_one()
 
 
 def _leave(consent: RecurringPayment, error: AppError) -> None:

@@ -216,6 +216,33 @@ async def test_another_card_tries_the_open_invoice_at_once(
     assert refused.json()["type"] == "/problems/recurring-payment-not-active"
 
 
+async def test_a_card_that_is_declined_is_tried_twice_a_day_however_often_it_is_named(
+    anna: Person, subscribed: Any, renewal: Any, pay: FakePayApi, deliver: Any, rows: Callable[..., Any]
+) -> None:
+    consent = await consent_of(anna)
+    first, second = consent["payment_method_id"], str(uuid4())
+    pay.methods[UUID(second)] = pay.methods[UUID(first)] | {"status": "active"}
+    pay._tell_method(UUID(second), "payment_method.saved")
+    await deliver()
+    path = f"/v1/me/recurring-payments/{consent['id']}"
+
+    async def tries_of(method: str) -> int:
+        """Names the card; what is tried with it is declined."""
+        before = len(pay.of_invoice(UUID(renewal["id"])))
+        assert (await anna.patch(path, {"payment_method_id": method})).status_code == 200
+        made = pay.of_invoice(UUID(renewal["id"]))[before:]
+        for payment in made:
+            payment["status"] = "failed"
+        await rows("UPDATE payments SET status = 'failed' WHERE status = 'created'")
+        return len(made)
+
+    assert await tries_of(first) == 0  # it is the one that is charged already
+    assert [await tries_of(method) for method in (second, second, first, second)] == [1, 0, 1, 1]
+    assert [await tries_of(method) for method in (first, second, first, second)] == [1, 0, 0, 0]
+    await rows("UPDATE payments SET created_at = created_at - interval '25 hours'")
+    assert await tries_of(first) == 1
+
+
 async def test_a_new_consent_collects_what_is_open_at_once(
     anna: Person, subscribed: Any, billing: FakeBillingApi, pay: FakePayApi
 ) -> None:

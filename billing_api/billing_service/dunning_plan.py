@@ -32,8 +32,6 @@ def policy_of(stored: Mapping[str, Any]) -> dunning.DunningPolicy:
     try:
         if "soft_retry_days" in given:
             given["soft_retry_days"] = tuple(int(day) for day in given["soft_retry_days"])
-        if "access_after_grace" in given:
-            given["access_after_grace"] = dunning.AccessAfterGrace(given["access_after_grace"])
         return dunning.DunningPolicy(**given)
     except (TypeError, ValueError) as error:
         raise invalid("dunning-policy-invalid", f"This dunning policy makes no sense: {error}") from error

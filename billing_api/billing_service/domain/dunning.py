@@ -26,23 +26,17 @@ class Next(StrEnum):
     CANCEL = "cancel"
 
 
-class AccessAfterGrace(StrEnum):
-    """What is left of the access when grace is over."""
-
-    REDUCED = "reduced"
-    BLOCKED = "blocked"
-
-
 @dataclass(frozen=True, slots=True)
 class DunningPolicy:
-    """Configurable per product. Days are whole days of 24 hours after the first failure."""
+    """Configurable per product. Days are whole days of 24 hours after the first failure.
+
+    Access does not follow this policy: it ends with the paid time and the product's own ``grace_days``.
+    """
 
     soft_retry_days: tuple[int, ...] = (1, 3, 5, 7, 14)
     technical_retry_minutes: int = 15
     attempts_per_card: int = 2
     attempts_window_hours: int = 24
-    grace_days: int = 3
-    access_after_grace: AccessAfterGrace = AccessAfterGrace.REDUCED
     cancel_day: int = 21
 
     def __post_init__(self) -> None:
@@ -51,8 +45,8 @@ class DunningPolicy:
             raise ValueError("retry days rise from 1")
         if self.attempts_per_card < 1 or self.attempts_window_hours < 1 or self.technical_retry_minutes < 1:
             raise ValueError("limits of attempts are positive")
-        if self.grace_days < 0 or self.cancel_day < max((*days, self.grace_days)):
-            raise ValueError("the cancellation comes after every retry and the grace")
+        if self.cancel_day < max(days, default=0):
+            raise ValueError("the cancellation comes after every retry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +72,6 @@ DEFAULT_POLICY = DunningPolicy()
 def cancels_at(first_failed_at: datetime, policy: DunningPolicy = DEFAULT_POLICY) -> datetime:
     """The moment at which the subscription is given up."""
     return first_failed_at + timedelta(days=policy.cancel_day)
-
-
-def grace_ends_at(first_failed_at: datetime, policy: DunningPolicy = DEFAULT_POLICY) -> datetime:
-    """Until when a failed collection leaves the access whole."""
-    return first_failed_at + timedelta(days=policy.grace_days)
 
 
 def decide(

@@ -19,7 +19,6 @@ from billing_api.billing_service.domain.dunning import (
     allowed_from,
     cancels_at,
     decide,
-    grace_ends_at,
     is_due,
 )
 
@@ -96,10 +95,9 @@ def test_never_more_than_2_attempts_in_any_24_hours(minutes: list[int], wanted: 
         assert made[index + 2] - made[index] >= DAY
 
 
-def test_grace_and_cancellation_days() -> None:
-    assert grace_ends_at(FIRST) == FIRST + 3 * DAY
+def test_cancellation_days() -> None:
     assert cancels_at(FIRST) == FIRST + 21 * DAY
-    short = DunningPolicy(soft_retry_days=(2,), grace_days=0, cancel_day=4)
+    short = DunningPolicy(soft_retry_days=(2,), cancel_day=4)
     assert decide([failure()], policy=short).at == FIRST + 2 * DAY
     assert cancels_at(FIRST, short) == FIRST + 4 * DAY
     assert DEFAULT_POLICY.soft_retry_days == (1, 3, 5, 7, 14)
@@ -112,7 +110,6 @@ def test_grace_and_cancellation_days() -> None:
         {"soft_retry_days": (0,)},
         {"cancel_day": 13},
         {"attempts_per_card": 0},
-        {"grace_days": -1},
     ],
 )
 def test_policies_that_contradict_themselves_are_refused(terms: dict[str, object]) -> None:

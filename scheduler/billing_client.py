@@ -13,6 +13,7 @@ from shared.service_client import SyncServiceClient
 class BillingClient:
     """Starts runs. All of them may be repeated at any time; BillingAPI does nothing twice.
 
+    ``key``: the Idempotency-Key; a call that is repeated with it is told the same answer.
     Every call raises AppError for a refusal and NoAnswer when the outcome is not known.
     """
 
@@ -24,22 +25,23 @@ class BillingClient:
             timeout_seconds=own.billing_api_timeout_seconds,
         )
 
-    def start_billing_run(self) -> tuple[UUID | None, int]:
+    def start_billing_run(self, key: str) -> tuple[UUID | None, int]:
         """The run for what is due now and its number of shards; (None, 0) when nothing is due."""
-        run = self._calls.call("POST", "/internal/v1/billing-runs", json={})
+        run = self._calls.call("POST", "/internal/v1/billing-runs", json={}, idempotency_key=key)
         return (UUID(run["id"]) if run["id"] else None), int(run["shards"])
 
-    def run_billing_shard(self, run_id: UUID, shard: int) -> dict[str, Any]:
+    def run_billing_shard(self, run_id: UUID, shard: int, key: str) -> dict[str, Any]:
         """Invoices one shard: ``{invoices, errors, skipped}``."""
-        return self._calls.call("POST", f"/internal/v1/billing-runs/{run_id}/shards/{shard}", json={})
+        path = f"/internal/v1/billing-runs/{run_id}/shards/{shard}"
+        return self._calls.call("POST", path, json={}, idempotency_key=key)
 
-    def run_collection(self) -> dict[str, Any]:
+    def run_collection(self, key: str) -> dict[str, Any]:
         """Plans the payments of due invoices: ``{attempts}``."""
-        return self._calls.call("POST", "/internal/v1/collection-runs", json={})
+        return self._calls.call("POST", "/internal/v1/collection-runs", json={}, idempotency_key=key)
 
-    def run_maintenance(self) -> dict[str, Any]:
+    def run_maintenance(self, key: str) -> dict[str, Any]:
         """Trials, expiry, overdue invoices: counts by name."""
-        return self._calls.call("POST", "/internal/v1/maintenance-runs", json={})
+        return self._calls.call("POST", "/internal/v1/maintenance-runs", json={}, idempotency_key=key)
 
     def invariants(self) -> dict[str, Any]:
         """What the ledger's checks found."""

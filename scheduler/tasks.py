@@ -47,12 +47,18 @@ def _observed(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any] |
         return outcome
 
 
+def _key() -> str:
+    """The Idempotency-Key of a task's call: the task's own id, so that a second delivery asks the same."""
+    task = app.current_task
+    return str((task and task.request.id) or new_id())
+
+
 @app.task(name="scheduler.tasks.start_billing_run")
 def start_billing_run() -> None:
     """Asks what is due and sends one task per shard."""
 
     def work() -> dict[str, Any]:
-        run_id, shards = billing().start_billing_run()
+        run_id, shards = billing().start_billing_run(_key())
         if run_id is not None:
             for shard in range(shards):
                 run_billing_shard.delay(str(run_id), shard)
@@ -64,19 +70,19 @@ def start_billing_run() -> None:
 @app.task(name="scheduler.tasks.run_billing_shard")
 def run_billing_shard(run_id: str, shard: int) -> None:
     """Invoices one shard of a run."""
-    _observed("run_billing_shard", lambda: billing().run_billing_shard(UUID(run_id), shard))
+    _observed("run_billing_shard", lambda: billing().run_billing_shard(UUID(run_id), shard, _key()))
 
 
 @app.task(name="scheduler.tasks.run_collection")
 def run_collection() -> None:
     """Plans the collection of due invoices."""
-    _observed("run_collection", lambda: billing().run_collection())
+    _observed("run_collection", lambda: billing().run_collection(_key()))
 
 
 @app.task(name="scheduler.tasks.run_maintenance")
 def run_maintenance() -> None:
     """Trials, expiry, overdue."""
-    _observed("run_maintenance", lambda: billing().run_maintenance())
+    _observed("run_maintenance", lambda: billing().run_maintenance(_key()))
 
 
 @app.task(name="scheduler.tasks.check_invariants")

@@ -48,6 +48,32 @@ def run_once(request: Request, work: Work) -> HttpResponse:
     return _answer(status, body)
 
 
+def run_in_steps(request: Request, work: Work) -> HttpResponse:
+    """The same for a write that commits step by step and finds by itself what is still to be done.
+
+    Killed in its middle, or outliving its lease, it is resumed by the next request with the key, which does
+    nothing twice. The answer is stored when the last step is committed.
+    """
+    claim = rerun(partial(_claim, _scope(request)))
+    if isinstance(claim, idempotency.Replay):
+        return _answer(claim.status, claim.body, replayed=True)
+    try:
+        status, body = work()
+        body = json.loads(json.dumps(body, cls=JSONEncoder))
+        rerun(partial(_store, claim.row_id, status, body))
+    except AppError as error:
+        return _refused(claim.row_id, error)
+    except BaseException:
+        _release(claim.row_id)
+        raise
+    return _answer(status, body)
+
+
+def _store(row_id: UUID, status: int, body: Any) -> None:
+    with transaction.atomic(using=DATABASE):
+        idempotency.complete_sync(_cursor(), row_id, status, body, wiring.clock().now())
+
+
 def _claim(scope: idempotency.Scope) -> idempotency.Claimed | idempotency.Replay:
     with transaction.atomic(using=DATABASE):
         return idempotency.claim_sync(_cursor(), scope, wiring.clock().now())
@@ -96,8 +122,7 @@ def _refused(row_id: UUID, error: AppError) -> HttpResponse:
     status, body, headers = problem.of_error(error, correlation.current())
     body = json.loads(json.dumps(body, cls=JSONEncoder))
     if idempotency.storable(status):
-        with transaction.atomic(using=DATABASE):
-            idempotency.complete_sync(_cursor(), row_id, status, body, wiring.clock().now())
+        rerun(partial(_store, row_id, status, body))
     else:
         _release(row_id)
     return _answer(status, body, headers=headers)

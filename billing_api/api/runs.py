@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_api.api.bodies import AttemptsBody, BillingRunBody, InvariantsBody, ShardBody
+from billing_api.api.documents import IDEMPOTENCY_KEY
 from billing_api.api.internal import InternalView
+from billing_api.api.once import run_in_steps, run_once
 from billing_api.api.requests import BillingRunInput, NothingInput, read
 from billing_api.api.skew import refuse_skew
 from billing_api.billing_service import queries
@@ -26,22 +30,26 @@ class BillingRuns(InternalView):
     @extend_schema(
         operation_id="start_billing_run",
         tags=["runs"],
+        parameters=[IDEMPOTENCY_KEY],
         request=BillingRunInput,
         responses={201: BillingRunBody},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         """Finds what is due and cuts it into shards; a dry run works out the same and issues nothing."""
         given = read(BillingRunInput, request.data)
-        refuse_skew()
-        run = start_billing_run(as_of=given["as_of"], dry_run=given["dry_run"], now=wiring.clock().now())
-        body = {
-            "id": str(run.run_id) if run.run_id else None,
-            "as_of": moment(run.as_of),
-            "due": run.due,
-            "shards": run.shards,
-            "status": run.status,
-        }
-        return Response(body, status=201)
+
+        def work() -> tuple[int, Any]:
+            refuse_skew()
+            run = start_billing_run(as_of=given["as_of"], dry_run=given["dry_run"], now=wiring.clock().now())
+            return 201, {
+                "id": str(run.run_id) if run.run_id else None,
+                "as_of": moment(run.as_of),
+                "due": run.due,
+                "shards": run.shards,
+                "status": run.status,
+            }
+
+        return run_once(request, work)
 
 
 class BillingRunView(InternalView):
@@ -53,36 +61,57 @@ class BillingRunView(InternalView):
 
 class BillingShard(InternalView):
     @extend_schema(
-        operation_id="run_billing_shard", tags=["runs"], request=NothingInput, responses={200: ShardBody}
+        operation_id="run_billing_shard",
+        tags=["runs"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=NothingInput,
+        responses={200: ShardBody},
     )
-    def post(self, request: Request, run_id: UUID, shard: int) -> Response:
+    def post(self, request: Request, run_id: UUID, shard: int) -> HttpResponse:
         """Invoices what is still due of one shard."""
-        refuse_skew()
-        done = run_billing_shard(run_id, shard, now=wiring.clock().now())
-        return Response({"invoices": done.invoices, "errors": done.errors, "skipped": done.skipped})
+
+        def work() -> tuple[int, Any]:
+            refuse_skew()
+            done = run_billing_shard(run_id, shard, now=wiring.clock().now())
+            return 200, {"invoices": done.invoices, "errors": done.errors, "skipped": done.skipped}
+
+        return run_in_steps(request, work)
 
 
 class CollectionRuns(InternalView):
     @extend_schema(
-        operation_id="run_collection", tags=["runs"], request=NothingInput, responses={200: AttemptsBody}
+        operation_id="run_collection",
+        tags=["runs"],
+        parameters=[IDEMPOTENCY_KEY],
+        request=NothingInput,
+        responses={200: AttemptsBody},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         """Plans the automatic payments of due invoices; billing-worker sends them."""
-        refuse_skew()
-        return Response({"attempts": plan_collection(now=wiring.clock().now()).attempts})
+
+        def work() -> tuple[int, Any]:
+            refuse_skew()
+            return 200, {"attempts": plan_collection(now=wiring.clock().now()).attempts}
+
+        return run_in_steps(request, work)
 
 
 class MaintenanceRuns(InternalView):
     @extend_schema(
         operation_id="run_maintenance",
         tags=["runs"],
+        parameters=[IDEMPOTENCY_KEY],
         request=NothingInput,
         responses={200: {"type": "object", "additionalProperties": True}},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         """Trials that end, expiry, overdue invoices: counts by name."""
-        refuse_skew()
-        return Response(asdict(run_maintenance(now=wiring.clock().now())))
+
+        def work() -> tuple[int, Any]:
+            refuse_skew()
+            return 200, asdict(run_maintenance(now=wiring.clock().now()))
+
+        return run_in_steps(request, work)
 
 
 class Invariants(InternalView):

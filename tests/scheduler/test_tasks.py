@@ -31,6 +31,24 @@ def test_calls_carry_the_schedulers_credential_and_a_correlation_id(billing: Bil
     assert UUID(headers["X_CORRELATION_ID"]).version == 7
 
 
+def test_a_task_delivered_twice_asks_with_the_same_key(
+    billing: Billing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.run_billing_shard, "delay", lambda *_: None)
+    for task, given in (
+        (tasks.start_billing_run, ()),
+        (tasks.run_billing_shard, (RUN, 0)),
+        (tasks.run_collection, ()),
+        (tasks.run_maintenance, ()),
+    ):
+        for task_id in ("first", "first", "second"):
+            task.apply(given, task_id=task_id, throw=True)
+        task(*given)
+        *keys, own = [headers["IDEMPOTENCY_KEY"] for _, _, headers in billing.asked[-4:]]
+        assert keys == ["first", "first", "second"]
+        assert UUID(own).version == 7
+
+
 def test_nothing_due_sends_no_shard(billing: Billing, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = {"id": None, "due": 0, "shards": 0}
     billing.answers["POST", "/internal/v1/billing-runs"] = ("201 Created", nothing)

@@ -114,11 +114,12 @@ def test_a_credential_from_the_environment(server: Any) -> None:
 def test_the_scheduler_is_understood(server: Any) -> None:
     from scheduler.billing_client import BillingClient
     from scheduler.settings import SchedulerSettings
+    from shared.ids import new_id
 
     client = BillingClient(SchedulerSettings(billing_api_url=server[0], billing_api_token=CREDENTIAL))
-    assert client.start_billing_run() == (None, 0)
-    assert client.run_collection() == {"attempts": 0}
-    assert client.run_maintenance()["is_complete"] is True
+    assert client.start_billing_run(str(new_id())) == (None, 0)
+    assert client.run_collection(str(new_id())) == {"attempts": 0}
+    assert client.run_maintenance(str(new_id()))["is_complete"] is True
     report = client.invariants()
     assert [item["name"] for item in report["items"] if not item["holds"]] == []
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from shared.ids import new_id
 from tests.billing_api.api.conftest import NOW, Callers
 from tests.billing_api.api.test_problems import problem
 from tests.billing_api.api.test_subscriptions import ROOT, answer, customer, publish
@@ -30,7 +31,7 @@ def subscription(billing: DatabaseUrls, callers: Callers) -> Any:
 
 
 def run(callers: Callers, path: str, body: Any = None) -> Any:
-    return callers.post(f"{ROOT}/{path}", body, key=None)
+    return callers.post(f"{ROOT}/{path}", body)
 
 
 def test_nothing_due(callers: Callers) -> None:
@@ -127,3 +128,47 @@ def test_a_cancellation_of_an_unknown_payment(callers: Callers) -> None:
     problem(callers.post(f"{ROOT}/payments/{UUID(int=3)}/cancellations", seen), 404, "invoice-not-found")
     seen["captured"] = {"amount": -1, "currency": "RUB"}
     problem(callers.post(f"{ROOT}/payments/{UUID(int=3)}/cancellations", seen), 422, "invalid-request")
+
+
+def test_a_run_asked_for_again_with_its_key_is_the_same_run(callers: Callers, subscription: Any) -> None:
+    from billing_api.billing_service.models import BillingRun, Invoice
+
+    callers.clock.advance(timedelta(days=31))
+    paths = ["billing-runs", "", "collection-runs", "maintenance-runs"]
+    for path in paths:
+        path = path or f"billing-runs/{BillingRun.objects.get().id}/shards/0"
+        key = str(new_id())
+        first, again = (callers.post(f"{ROOT}/{path}", {}, key=key) for _ in range(2))
+        assert first.status_code in (200, 201)
+        assert (again.status_code, again.json()) == (first.status_code, first.json())
+        assert (first.headers.get("Idempotent-Replayed"), again.headers["Idempotent-Replayed"]) == (
+            None,
+            "true",
+        )
+        problem(callers.post(f"{ROOT}/{path}", {}, key=None), 400, "idempotency-key-missing")
+    assert BillingRun.objects.count() == 1
+    assert Invoice.objects.filter(kind="renewal").count() == 1
+
+
+def test_a_shard_that_was_killed_is_resumed_with_its_key(
+    callers: Callers, subscription: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every subscription is committed by itself; only the answer was not stored."""
+    from billing_api.api import runs
+    from billing_api.billing_service.models import Invoice
+
+    callers.clock.advance(timedelta(days=31))
+    started = answer(run(callers, "billing-runs"), 201)
+    path, key = f"{ROOT}/billing-runs/{started['id']}/shards/0", str(new_id())
+    bill = runs.run_billing_shard
+
+    def dies(*given: Any, **more: Any) -> Any:
+        bill(*given, **more)
+        raise MemoryError
+
+    monkeypatch.setattr(runs, "run_billing_shard", dies)
+    assert callers.post(path, {}, key=key).status_code == 500
+    assert Invoice.objects.filter(kind="renewal").count() == 1
+    monkeypatch.setattr(runs, "run_billing_shard", bill)
+    assert answer(callers.post(path, {}, key=key), 200)["invoices"] == 1
+    assert Invoice.objects.filter(kind="renewal").count() == 1

@@ -46,7 +46,8 @@ class EventHandlers:
             if not await inbox.accept_async(session, PAYMENTS, envelope, now):
                 return
             if isinstance(state, PaymentState):
-                await payment_copy.store(session, payment_copy.word_of_event(state), now)
+                word = payment_copy.word_of_event(state, envelope.aggregatesequence)
+                await payment_copy.store(session, word, now)
             elif isinstance(state, PaymentMethodState):
                 await payment_copy.store_method(session, state, now)
             if isinstance(state, (PaymentState, PaymentMethodState)):

@@ -118,7 +118,7 @@ async def begin_refund(
         created_at=now,
     )
     session.add(refund)
-    payment.updated_at = now
+    transitions.touch(payment, now)
     await session.flush()
     return refund
 
@@ -182,7 +182,7 @@ async def settle_refund(
         case Refused(why) if refund.status != "failed":
             log.warning("refund-failed", refund_id=str(refund.id), why=why)
             refund.status, refund.next_query_at = "failed", None
-            payment.updated_at = now  # wakes whoever watches
+            transitions.touch(payment, now)  # wakes whoever watches
             await session.flush()
             await transitions.tell_refused_refund(session, payment)
         case Refused():  # told already

@@ -290,4 +290,4 @@ async def _keep_method(
         saved = await repository.upsert_method(session, method, now)
         await transitions.tell_method(session, saved, "payment_method.saved", now)
     payment.payment_method_id = saved.id
-    payment.updated_at = now
+    transitions.touch(payment, now)

@@ -127,10 +127,18 @@ def advance(payment: Payment, to: PaymentStatus, now: datetime) -> PaymentStatus
     if to not in EDGES[before]:
         raise broken_invariant("unlawful-step", f"payment {payment.id} from {before} to {to}")
     payment.status = to.value
-    payment.updated_at = now
+    touch(payment, now)
     if to is not PaymentStatus.ACTION_REQUIRED:
         payment.awaits_card = False
     return before
+
+
+def touch(payment: Payment, now: datetime) -> None:
+    """Notes the change's moment. It never goes back, or who keeps copies would take the newer state for old.
+
+    ``now`` is often read before the payment's lock is had, and so may lie before the change before this one.
+    """
+    payment.updated_at = max(payment.updated_at, now)
 
 
 def line_of_history(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -202,3 +203,34 @@ async def test_a_sample_of_histories_in_postgres(pay: Pay, ctx: Context, db: asy
             assert (row["captured_minor"] > 0) == (model.status is Status.SUCCEEDED)
         told = await event_types(db, view["id"])
         assert told.count("payment.succeeded") == (model.status is Status.SUCCEEDED)
+
+
+async def test_the_moment_of_a_state_never_goes_back(pay: Pay, ctx: Context, db: asyncpg.Pool) -> None:
+    """Whoever waited for the payment's lock read the clock before; copies are kept by it."""
+    await pay.fault(kind="timeout_before", method="payments/cards/charge", manner="close")
+    payment_id = UUID((await pay.pay(expect="unknown"))["id"])
+    early = pay.clock.now() - timedelta(seconds=20)
+    before = await db.fetchval("SELECT updated_at FROM payment WHERE id = $1", payment_id)
+    for fact in (Seen.AUTHORIZED, Seen.SUCCEEDED):
+        async with ctx.sessions.begin() as session:
+            payment = await repository.lock_payment(session, payment_id)
+            assert payment is not None
+            found = await db.fetchval("SELECT id FROM payment_attempt WHERE payment_id = $1", payment_id)
+            attempt = await repository.lock_attempt(session, found)
+            assert attempt is not None
+            news = _observation(fact, "9000000001", payment.amount_minor)
+            await settle(ctx, session, payment, attempt, news, actor="test", now=early)
+        after = await db.fetchrow("SELECT status, updated_at FROM payment WHERE id = $1", payment_id)
+        assert after["updated_at"] >= before, after["status"]
+    assert after["status"] == Status.SUCCEEDED
+    told = await db.fetch(
+        "SELECT envelope -> 'data' ->> 'updated_at' AS at FROM outbox WHERE aggregate_id = $1"
+        " ORDER BY aggregate_sequence",
+        payment_id,
+    )
+    moments = [datetime.fromisoformat(row["at"]) for row in told]
+    assert moments == sorted(moments)
+    steps = await db.fetch(
+        "SELECT at FROM payment_transition WHERE payment_id = $1 ORDER BY version", payment_id
+    )
+    assert [row["at"] for row in steps] == sorted(row["at"] for row in steps)

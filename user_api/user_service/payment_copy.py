@@ -35,7 +35,10 @@ _PROGRESS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PaymentWord:
-    """What PayAPI says of a payment. An event says nothing of ``next_action`` and ``events_url``."""
+    """What PayAPI says of a payment. An event says nothing of ``next_action`` and ``events_url``.
+
+    ``sequence``: an event's number among those of its payment; an answer has none.
+    """
 
     payment_id: UUID
     user_id: UUID
@@ -52,6 +55,7 @@ class PaymentWord:
     events_url: str | None
     created_at: datetime
     updated_at: datetime
+    sequence: int | None = None
 
 
 def word_of_view(view: PaymentView) -> PaymentWord:
@@ -74,7 +78,7 @@ def word_of_view(view: PaymentView) -> PaymentWord:
     )
 
 
-def word_of_event(state: PaymentState) -> PaymentWord:
+def word_of_event(state: PaymentState, sequence: int) -> PaymentWord:
     decline, told = state.decline, None
     if decline is not None:
         told = {"class": decline.decline_class.value, "code": decline.code, "message": decline.message}
@@ -94,11 +98,14 @@ def word_of_event(state: PaymentState) -> PaymentWord:
         events_url=None,
         created_at=state.created_at,
         updated_at=state.updated_at,
+        sequence=sequence,
     )
 
 
 def is_newer(row: Payment, word: PaymentWord) -> bool:
-    """Whether the word replaces what the row holds."""
+    """Whether the word replaces what the row holds: two events by their sequence, else by the moment."""
+    if word.sequence is not None and row.state_sequence is not None:
+        return word.sequence > row.state_sequence
     if row.known_at is None or word.updated_at > row.updated_at:
         return True
     return (
@@ -137,6 +144,7 @@ async def store(session: AsyncSession, word: PaymentWord, now: datetime) -> Paym
         waiting = word.status is PaymentStatus.ACTION_REQUIRED
         row.next_action = (word.next_action or row.next_action) if waiting else None
         row.updated_at = word.updated_at
+        row.state_sequence = word.sequence
         row.known_at = row.known_at or now
     row.events_url = word.events_url or row.events_url
     await session.flush()

@@ -29,6 +29,21 @@ async def test_old_payment_events_are_ignored_and_gaps_do_not_matter(
     assert (await anna.get(f"/v1/me/payments/{payment_id}")).json()["status"] == "succeeded"
 
 
+async def test_events_are_ordered_by_their_sequence_not_by_their_moments(
+    anna: Person, catalogue: Catalogue, pay: FakePayApi, handlers: EventHandlers, deliver: Any
+) -> None:
+    """The moment comes from whichever process wrote the state: the clock of one may be behind."""
+    bought = (await anna.buy(await catalogue.product("feature:uhd"), payment=card("challenge"))).json()
+    payment_id = bought["payment"]["id"]
+    await deliver()
+    pay.succeed(UUID(payment_id))
+    (late,) = (event for event in pay.events if event.type == "payment.succeeded")
+    earlier = (late.time - timedelta(seconds=2)).isoformat()
+    behind = late.model_copy(update={"data": late.data | {"updated_at": earlier}})
+    await handlers.handle_payment_event(behind)
+    assert (await anna.get(f"/v1/me/payments/{payment_id}")).json()["status"] == "succeeded"
+
+
 async def test_an_answer_older_than_the_event_does_not_set_the_payment_back(
     anna: Person, catalogue: Catalogue, pay: FakePayApi, deliver: Any, clock: ManualClock
 ) -> None:

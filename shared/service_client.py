@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 
 from shared import correlation, tracing
-from shared.errors import AppError, Kind, unavailable
+from shared.errors import AppError, Kind, not_found, unavailable
 from shared.problem import STATUS_OF_KIND
 
 _KIND_OF_STATUS: Final = {status: kind for kind, status in STATUS_OF_KIND.items()}
@@ -55,6 +55,9 @@ def _answer(service: str, response: httpx.Response) -> dict[str, Any]:
         # Our own credential was refused: not the end user's fault, so never passed on as theirs.
         raise unavailable(f"{service}-refused-credential", f"{service} does not accept our credential.", 30)
     kind = _KIND_OF_STATUS.get(response.status_code, Kind.INVALID)
+    if kind is Kind.NOT_FOUND and code.endswith("-not-found"):
+        # In our own words, as when it is there and somebody else's: the two must not be told apart.
+        raise not_found(code.removesuffix("-not-found"))
     retry_after = response.headers.get("Retry-After", "")
     raise AppError(
         code,

@@ -211,7 +211,12 @@ async def pay_service(
         name: (lambda given=given: given)
         for name, given in refused_actors("pay-api", signing_key, clock).items()
     }
+    # PayAPI knows nothing of sessions and accounts: a token of an ended one is good there until it runs out,
+    # for pages of the payments of its own user alone (docs/security.md).
     actors |= {
+        "ended session": lambda: f"Bearer {Caller(signing_key, clock).token()}",
+        "older epoch": lambda: f"Bearer {Caller(signing_key, clock).token(epoch=1)}",
+        "blocked": lambda: f"Bearer {Caller(signing_key, clock).token()}",
         "user": lambda: f"Bearer {Caller(signing_key, clock).token()}",
         "service": lambda: "Bearer user-api-credential",
         "operator": lambda: "Bearer operator-credential",

@@ -27,6 +27,7 @@ PUBLIC = {
     "UserAPI": {
         "GET /",
         "GET /.well-known/jwks.json",
+        "GET /v1/consent-texts/{version}",
         "GET /v1/products",
         "GET /v1/products/{product_id}",
         "POST /v1/auth/email-confirmations/complete",

@@ -46,7 +46,7 @@ async def prepare(folder: Path) -> World:
     database = servers.create_database("users", migrate=MIGRATE)
     keys_dir = folder / "keys"
     keys.create(keys_dir)
-    issuer = AccessTokens(keys.load(keys_dir), SystemClock())
+    issuer = AccessTokens(keys_dir, SystemClock())
     users = [new_id() for _ in range(USERS)]
     now = datetime.now(UTC)
     connection = await asyncpg.connect(database.owner)

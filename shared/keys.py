@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.ids import new_id
+
+# Longer than replicas take to read the directory again, volumes to show the file, caches to let the JWKS go.
+PUBLISHED_FIRST: Final = timedelta(minutes=5)
+_MADE_HERE: Final = re.compile(r"k([0-9a-f]{12})[0-9a-f]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,12 @@ class SigningKey:
     kid: str
     private: Ed25519PrivateKey
 
+    @property
+    def made_at(self) -> datetime:
+        """When the host of ``create`` made it, which its id tells; 1970 for ids from elsewhere."""
+        found = _MADE_HERE.fullmatch(self.kid)
+        return datetime.fromtimestamp(int(found[1], 16) / 1000 if found else 0, UTC)
+
     def as_jwk(self) -> dict[str, Any]:
         """The public half as a JWK (RFC 8037)."""
         jwk = jwt.algorithms.OKPAlgorithm.to_jwk(self.private.public_key(), as_dict=True)
@@ -29,7 +42,7 @@ class SigningKey:
 
 
 def load(directory: Path) -> list[SigningKey]:
-    """All keys of a directory (``<kid>.pem``), newest last: the last one signs, all are published."""
+    """All keys of a directory (``<kid>.pem``), newest last; all are published, ``signing_key`` chooses."""
     keys = []
     for path in sorted(directory.glob("*.pem")):
         private = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -39,6 +52,16 @@ def load(directory: Path) -> list[SigningKey]:
     if not keys:
         raise ValueError("no signing key; run python -m shared.keys")
     return keys
+
+
+def signing_key(keys: Sequence[SigningKey], now: datetime) -> SigningKey:
+    """The newest key published for ``PUBLISHED_FIRST``, else the oldest there is; ``now`` is the host's.
+
+    Published first, signing later: until then some replica may not have read the new key, and would neither
+    accept its tokens nor publish it to whoever verifies them.
+    """
+    ripe = [key for key in keys if now - key.made_at >= PUBLISHED_FIRST]
+    return ripe[-1] if ripe else keys[0]
 
 
 def create(directory: Path) -> SigningKey:
@@ -56,7 +79,7 @@ def create(directory: Path) -> SigningKey:
 
 
 def main() -> None:
-    """Makes a first key when there is none; with ``rotate`` adds one that signs from the next start on."""
+    """Makes a first key when there is none; ``rotate`` adds one that signs ``PUBLISHED_FIRST`` later."""
     directory = Path(os.environ["JWT_KEYS_DIR"])
     if "rotate" in sys.argv[1:] or not list(directory.glob("*.pem")):
         create(directory)

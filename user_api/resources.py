@@ -10,7 +10,6 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared import keys
 from shared.auth import EndUserVerifier, ServiceVerifier
 from shared.clock import Clock
 from user_api.address_throttle import AddressThrottle
@@ -63,7 +62,7 @@ def open_resources(settings: Settings, clock: Clock | None = None) -> Resources:
     session_redis = _redis(
         settings.session_redis_url.get_secret_value(), timeout_seconds=settings.session_redis_seconds
     )
-    tokens = AccessTokens(keys.load(settings.jwt_keys_dir), clock)
+    tokens = AccessTokens(settings.jwt_keys_dir, clock)
     sessions = make_sessions(engine)
     budget = settings.cache_budget_seconds
     cache_redis = _redis(settings.cache_redis_url.get_secret_value(), timeout_seconds=budget)

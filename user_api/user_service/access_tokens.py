@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 import jwt
 from jwt import PyJWK
 
+from shared import keys, logs
 from shared.auth import ALGORITHM, ISSUER, TOKEN_TYPE
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.ids import new_id
 from shared.keys import SigningKey
 
 AUDIENCE: Final = ("user-api", "billing-api", "pay-api")
 LIFETIME_SECONDS: Final = 600
+LOOK_AGAIN_SECONDS: Final = 5.0
+
+log = logs.logger(__name__)
 
 
 class AccessTokens:
-    """Signs with the newest key; every key of the directory is published and accepted."""
+    """Every key of the directory is published and accepted; ``keys.signing_key`` is the one that signs.
 
-    def __init__(self, keys: Sequence[SigningKey], clock: Clock) -> None:
-        self._signing = keys[-1]
-        self._public = {key.kid: PyJWK(key.as_jwk(), algorithm=ALGORITHM) for key in keys}
+    The directory is looked at again every ``LOOK_AGAIN_SECONDS``, so that keys come and go without a restart.
+    """
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
         self._clock = clock
-        self.jwks: dict[str, Any] = {"keys": [key.as_jwk() for key in keys]}
+        self._looked_at = time.monotonic()
+        self._take(keys.load(directory))
 
     @property
     def signing_key(self) -> SigningKey:
         """The key that signs now."""
-        return self._signing
+        self._look_again()
+        # Keys are made on the host's clock: moving the suite's ripens none.
+        return keys.signing_key(self._keys, SystemClock().now())
+
+    @property
+    def jwks(self) -> dict[str, Any]:
+        """The document that is published."""
+        self._look_again()
+        return {"keys": [key.as_jwk() for key in self._keys]}
 
     def issue(self, user_id: UUID, family_id: UUID, epoch: int) -> str:
         """An access token of ``LIFETIME_SECONDS`` for a user's session."""
@@ -46,9 +63,26 @@ class AccessTokens:
             "fam": str(family_id),
             "epoch": epoch,
         }
-        headers = {"typ": TOKEN_TYPE, "kid": self._signing.kid}
-        return jwt.encode(claims, self._signing.private, algorithm=ALGORITHM, headers=headers)
+        key = self.signing_key
+        headers = {"typ": TOKEN_TYPE, "kid": key.kid}
+        return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers=headers)
 
     def public_key(self, kid: str) -> PyJWK | None:
         """The key UserAPI's own verifier uses; no HTTP to itself."""
+        self._look_again()
         return self._public.get(kid)
+
+    def _look_again(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_AGAIN_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            if {path.stem for path in self._directory.glob("*.pem")} != self._public.keys():
+                self._take(keys.load(self._directory))
+        except (OSError, ValueError) as error:  # the keys held go on serving
+            log.error("signing-keys-not-read", error=type(error).__name__)
+
+    def _take(self, found: Sequence[SigningKey]) -> None:
+        self._keys = found
+        self._public = {key.kid: PyJWK(key.as_jwk(), algorithm=ALGORITHM) for key in found}

@@ -20,6 +20,7 @@ from tests.user_api.commerce.test_access import subscribe
 from user_api.access_route import ROUTE, AccessRoute
 from user_api.gathered_reads import GatheredReads
 from user_api.resources import Resources
+from user_api.user_service import access_tokens
 
 PATH = "/v1/me/access-rights/"
 
@@ -141,10 +142,15 @@ async def test_a_revocation_that_fell_into_a_hiccup_of_redis_is_seen_within_a_se
 
 
 async def test_a_remembered_token_still_expires_and_dies_with_its_key(
-    anna: Person, client: httpx.AsyncClient, clock: ManualClock, resources: Resources
+    anna: Person,
+    client: httpx.AsyncClient,
+    clock: ManualClock,
+    resources: Resources,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from datetime import timedelta
 
+    monkeypatch.setattr(access_tokens, "LOOK_AGAIN_SECONDS", 600.0)
     ask = PATH + "feature:uhd"
     assert (await client.get(ask, headers=anna.headers)).status_code == 200
     token = anna.headers["Authorization"].removeprefix("Bearer ")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +24,8 @@ from fastapi import FastAPI
 from shared import keys
 from shared.clock import ManualClock
 from tests.user_api.accounts.conftest import Register, problem_code
+from tests.user_api.conftest import client_of
+from user_api.user_service import access_tokens
 
 Claims = dict[str, Any]
 
@@ -213,24 +216,59 @@ async def test_older_epoch_and_ended_family_are_refused(
         assert (answer.status_code, problem_code(answer)) == (401, "session-ended")
 
 
-async def test_key_rotation_keeps_old_tokens_until_the_key_goes(
-    make_app: Callable[..., FastAPI], tmp_path: Path, clock: ManualClock
+async def test_a_key_is_published_before_it_signs_and_no_replica_restarts(
+    make_app: Callable[..., FastAPI], tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Two replicas over one directory, as a rolling restart leaves them: each takes the other's tokens."""
+    host = ManualClock(datetime.now(UTC))
+    monkeypatch.setattr(access_tokens, "SystemClock", lambda: host)
+    monkeypatch.setattr(access_tokens, "LOOK_AGAIN_SECONDS", 0.0)
     old = keys.create(tmp_path)
-    before = make_app(jwt_keys_dir=tmp_path)
+    apps = [make_app(jwt_keys_dir=tmp_path)]
+    await asyncio.sleep(0.002)  # ids order keys by the millisecond
+    new = keys.create(tmp_path)
+    apps.append(make_app(jwt_keys_dir=tmp_path))  # started after the rotation, the other before it
+    replicas = [app.state.resources for app in apps]
     user, family = uuid4(), uuid4()
-    token = before.state.resources.access_tokens.issue(user, family, 1)
-    keys.create(tmp_path)
-    during = make_app(jwt_keys_dir=tmp_path).state.resources
-    assert during.end_users.verify(token).user_id == user
-    fresh = during.access_tokens.issue(user, family, 1)
-    assert jwt.get_unverified_header(fresh)["kid"] != old.kid
-    assert len(during.access_tokens.jwks["keys"]) == 2
+
+    def issue() -> list[str]:
+        tokens = [one.access_tokens.issue(user, family, 1) for one in replicas]
+        for token in tokens:
+            assert [one.end_users.verify(token).user_id for one in replicas] == [user, user]
+        return tokens
+
+    async def published(app: FastAPI) -> set[str]:
+        async with client_of(app) as http:
+            return {key["kid"] for key in (await http.get("/.well-known/jwks.json")).json()["keys"]}
+
+    def signed_by(tokens: list[str]) -> set[str]:
+        return {jwt.get_unverified_header(token)["kid"] for token in tokens}
+
+    early = issue()
+    assert signed_by(early) == {old.kid}
+    assert [await published(app) for app in apps] == [{old.kid, new.kid}] * 2
+    host.advance(keys.PUBLISHED_FIRST + timedelta(seconds=1))
+    late = issue()
+    assert signed_by(late) == {new.kid}
+    assert [one.end_users.verify(token).user_id for one in replicas for token in early] == [user] * 4
     (tmp_path / f"{old.kid}.pem").unlink()
-    after = make_app(jwt_keys_dir=tmp_path).state.resources
-    assert after.end_users.verify(fresh).user_id == user
-    with pytest.raises(Exception, match="token-invalid"):
-        after.end_users.verify(token)
+    for one in replicas:
+        assert one.end_users.verify(late[0]).user_id == user
+        with pytest.raises(Exception, match="token-invalid"):
+            one.end_users.verify(early[0])
+
+
+async def test_keys_that_cannot_be_read_leave_those_that_were(
+    make_app: Callable[..., FastAPI], tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_tokens, "LOOK_AGAIN_SECONDS", 0.0)
+    first = keys.create(tmp_path)  # signs at once: nothing older is there
+    tokens = make_app(jwt_keys_dir=tmp_path).state.resources.access_tokens
+    (tmp_path / "kbroken.pem").write_text("not a key")
+    assert tokens.signing_key.kid == first.kid
+    (tmp_path / "kbroken.pem").unlink()
+    (tmp_path / f"{first.kid}.pem").unlink()
+    assert tokens.public_key(first.kid) is not None
 
 
 async def test_a_token_holds_ten_minutes_at_most(forge: Forge) -> None:

@@ -81,8 +81,9 @@ class ConsentBody(RequestBody):
     text_version: Line
     accepted: Annotated[Literal[True], BeforeValidator(_is_boolean)]
 
-    def value(self) -> Consent:
-        return Consent(self.text_version)
+    def value(self, language: str) -> Consent:
+        """``language``: of the request, as the text is served."""
+        return Consent(self.text_version, language)
 
 
 class QuoteBody(RequestBody):
@@ -100,7 +101,7 @@ class PayBody(RequestBody):
         """Raises ``return-url-not-allowed`` (422)."""
         return PaymentWish(
             method=_method(self.payment),
-            consent=self.consent.value() if self.consent else None,
+            consent=self.consent.value(locale) if self.consent else None,
             return_url=check_return_url(self.return_url, allowed_origins),
             # Of an IPv6 customer only the network is known here.
             ip=None if ip == "unknown" else ip.partition("/")[0],
@@ -256,13 +257,15 @@ class PaymentMethodView(BaseModel):
 
 
 class RecurringPaymentView(BaseModel):
-    """A consent: which text was accepted, and when (UTC)."""
+    """A consent: which text was accepted, and when (UTC). ``text_sha256`` null: a text not published here."""
 
     id: UUID
     subscription_id: UUID
     payment_method_id: UUID | None
     status: Literal["pending", "active", "revoked"]
     text_version: str
+    text_language: Literal["ru", "en"] | None
+    text_sha256: str | None
     accepted_at: datetime
     created_at: datetime
 

@@ -17,6 +17,7 @@ from user_api.api.commerce_schemas import (
     RecurringPaymentView,
 )
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
+from user_api.api.language import RequestLanguage
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
 from user_api.api.presence import prove_presence
 from user_api.user_service import consents
@@ -56,6 +57,7 @@ async def post_recurring_payment(
     user: CurrentUser,
     key: IdempotencyKey,
     address: ClientAddress,
+    language: RequestLanguage,
 ) -> Response:
     """Allows automatic charges of a subscription with a saved card.
 
@@ -75,7 +77,7 @@ async def post_recurring_payment(
             user.user_id,
             body.subscription_id,
             body.payment_method_id,
-            body.consent.value(),
+            body.consent.value(language),
         )
         return 201, RecurringPaymentView.of(row)
 

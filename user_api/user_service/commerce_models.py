@@ -157,6 +157,7 @@ class Payment(Base):
     known_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]  # PayAPI's moment of the state held here
+    state_sequence: Mapped[int | None] = mapped_column(BigInteger)  # of the event it came by; NULL: an answer
 
 
 class PaymentMethod(Base):
@@ -212,6 +213,8 @@ class RecurringPayment(Base):
     payment_id: Mapped[UUID | None]
     status: Mapped[str]
     text_version: Mapped[str]
+    text_language: Mapped[str | None]
+    text_sha256: Mapped[str | None]  # NULL: a text that is not published here
     accepted_at: Mapped[datetime]
     created_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]

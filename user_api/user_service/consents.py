@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
+from prometheus_client import Counter
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import logs
 from shared.ids import new_id
 from shared.queue.messages.payments import PaymentStatus
+from user_api.user_service import consent_texts
 from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment
 
 SUCCESSFUL = (PaymentStatus.SUCCEEDED, PaymentStatus.PARTIALLY_REFUNDED)
 FRUITLESS = (PaymentStatus.FAILED, PaymentStatus.CANCELLED, PaymentStatus.REFUNDED)
+CONSENTS: Final = Counter(
+    "consents_recorded_total", "Consents to automatic charges by whether their text is published", ["text"]
+)
+
+log = logs.logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The user accepted this version of the text."""
+    """The user accepted this version of the text, shown in this language (``ru`` or ``en``)."""
 
     text_version: str
+    language: str
 
 
 def record(
@@ -35,7 +45,15 @@ def record(
     payment_method_id: UUID | None,
     now: datetime,
 ) -> RecurringPayment:
-    """Adds a pending consent; what makes it active is ``settle`` or ``activate``."""
+    """Adds a pending consent; what makes it active is ``settle`` or ``activate``.
+
+    The hash proves which words were accepted. A version that is not published here is recorded as given and
+    without one: other systems may show texts of their own.
+    """
+    text = consent_texts.find(consent.text_version, consent.language)
+    CONSENTS.labels("unknown" if text is None else "published").inc()
+    if text is None:
+        log.warning("consent-text-unknown", text_version=consent.text_version, user_id=str(user_id))
     row = RecurringPayment(
         id=new_id(),
         user_id=user_id,
@@ -44,6 +62,8 @@ def record(
         payment_method_id=payment_method_id,
         status="pending",
         text_version=consent.text_version,
+        text_language=consent.language,
+        text_sha256=text.sha256 if text is not None else None,
         accepted_at=now,
         created_at=now,
     )

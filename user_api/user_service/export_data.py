@@ -23,7 +23,8 @@ TABLES: Final[dict[str, str]] = {
     " FROM user_products WHERE user_id = :user_id ORDER BY id",
     "access_rights": "SELECT resource, source, until, granted_at FROM access_rights"
     " WHERE user_id = :user_id ORDER BY resource, source",
-    "consents": "SELECT id, subscription_id, payment_method_id, status, text_version, accepted_at,"
+    "consents": "SELECT id, subscription_id, payment_method_id, status, text_version,"
+    " text_language, text_sha256, accepted_at,"
     " activated_at, revoked_at, revoked_reason FROM recurring_payments WHERE user_id = :user_id ORDER BY id",
     "payment_methods": "SELECT id, provider, card_mask, card_brand, expires_month, expires_year,"
     " created_at, detached_at FROM payment_methods WHERE user_id = :user_id ORDER BY id",

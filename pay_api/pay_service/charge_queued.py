@@ -44,9 +44,8 @@ async def charge_queued(ctx: Context) -> bool:
 async def _write_intent(ctx: Context, session: AsyncSession, payment: Payment) -> Charge | None:
     now = ctx.clock.now()
     try:
-        assert payment.payment_method_id is not None
         # The share lock holds until the intent is committed: a detached method is never charged.
-        method = await usable_method(ctx, session, payment.payment_method_id, payment.user_id)
+        method = await usable_method(ctx, session, payment)
     except AppError as error:
         set_decline(payment, METHOD_DETACHED)
         payment.next_charge_at = None

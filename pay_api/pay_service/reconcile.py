@@ -94,9 +94,20 @@ async def reconcile_attempt(ctx: Context, attempt_id: UUID) -> None:
     charge = await _write(ctx, attempt, found, listed)
     if charge is not None:
         outcome = await provider.charge(charge)
-        if isinstance(outcome, NotExecuted):
-            return  # the ladder goes on
-        await write_verdict(ctx, attempt.payment_id, attempt.id, outcome, ACTOR)
+        if not isinstance(outcome, NotExecuted):
+            await write_verdict(ctx, attempt.payment_id, attempt.id, outcome, ACTOR)
+        await _is_back(ctx, attempt)
+
+
+async def _is_back(ctx: Context, sent: Attempt) -> None:
+    """The call is over: an attempt it settled nothing about waits again, and its method may be detached."""
+    async with ctx.sessions.begin() as session:
+        payment = await repository.lock_payment(session, sent.payment_id)
+        attempt = await repository.lock_attempt(session, sent.id)
+        assert payment is not None
+        assert attempt is not None
+        if payment.status == PaymentStatus.UNKNOWN and attempt.status == AttemptStatus.STARTED:
+            attempt.status = AttemptStatus.UNKNOWN
 
 
 async def _claim(ctx: Context, attempt_id: UUID) -> Attempt | None:
@@ -125,6 +136,9 @@ async def _write(ctx: Context, asked: Attempt, found: QueryOutcome, listed: bool
         if payment.status not in _OPEN_PAYMENT or attempt.ended_at is not None:
             attempt.next_query_at = None
             return None
+        was_resent = payment.status == PaymentStatus.UNKNOWN and attempt.status == AttemptStatus.STARTED
+        if was_resent and now - attempt.last_sent_at >= LEASE:
+            attempt.status = AttemptStatus.UNKNOWN  # whoever sent it again is gone
         match found:
             case Succeeded() | Authorized() | Declined() | Voided():
                 await settle(ctx, session, payment, attempt, found, actor=ACTOR, now=now)
@@ -184,6 +198,8 @@ async def _missed(
         return None
     charge = await _charge_again(ctx, session, payment, attempt, now)
     if charge is not None:
+        # At work from this commit on: the method cannot be detached before the call is over.
+        attempt.status = AttemptStatus.STARTED
         attempt.last_sent_at = now
         attempt.last_missed_at = None
         attempt.next_query_at = next_query_at(attempt.first_sent_at, now)
@@ -212,7 +228,7 @@ async def _charge_again(
     if not may_resend(attempt.first_sent_at, attempt.last_sent_at, now):
         return None
     try:
-        method = await usable_method(ctx, session, attempt.payment_method_id, payment.user_id)
+        method = await usable_method(ctx, session, payment)
     except AppError:
         return None
     return charge_of(ctx, payment, attempt, method)

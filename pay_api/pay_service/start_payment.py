@@ -187,7 +187,7 @@ async def _method_of(ctx: Context, connection: Connection, command: StartPayment
     if command.payment_method_id is None:
         return None
     found = await rows.method_for_charge(connection, command.payment_method_id)
-    return _usable(ctx, found, command.user_id)
+    return _usable(ctx, found, command.user_id, command.provider)
 
 
 def _intent_of(ctx: Context, command: StartPayment, method: PaymentMethod | None) -> Intent:
@@ -229,17 +229,21 @@ def _require_same(existing: Mapping[str, Any], command: StartPayment) -> None:
         raise conflict("payment-id-taken", "Another payment has this id.")
 
 
-async def usable_method(ctx: Context, session: AsyncSession, method_id: UUID, user_id: UUID) -> PaymentMethod:
-    """The user's method under a share lock; raises ``payment-method-unusable`` (422)."""
-    return _usable(ctx, await repository.method_for_charge(session, method_id), user_id)
+async def usable_method(ctx: Context, session: AsyncSession, payment: Payment) -> PaymentMethod:
+    """The payment's saved method under a share lock; raises ``payment-method-unusable`` (422)."""
+    assert payment.payment_method_id is not None
+    found = await repository.method_for_charge(session, payment.payment_method_id)
+    return _usable(ctx, found, payment.user_id, payment.provider)
 
 
-def _usable(ctx: Context, method: PaymentMethod | None, user_id: UUID) -> PaymentMethod:
-    provider = ctx.providers.get(method.provider) if method else None
+def _usable(ctx: Context, method: PaymentMethod | None, user_id: UUID, provider_name: str) -> PaymentMethod:
+    """The token is the provider's who gave it, and of that terminal: it goes to nobody else."""
+    provider = ctx.providers.get(provider_name)
     if (
         method is None
         or method.user_id != user_id
         or method.status != "active"
+        or method.provider != provider_name
         or provider is None
         or provider.terminal_id != method.terminal_id
     ):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import asyncpg
@@ -13,7 +14,13 @@ import pytest
 
 from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context
+from pay_api.pay_service.start_payment import StartPayment, start_payment
+from pay_api.providers.bank_transfer import BankTransfer
+from pay_api.providers.base import Charge, ChargeOutcome, MethodKind, ReceiptLine, Succeeded
+from pay_api.vault import Payer
+from shared.errors import AppError
 from shared.ids import new_id
+from shared.money import Money
 from tests.pay_api.conftest import OK, POOR, TOKEN_POOR, Pay, event_types, history
 
 
@@ -134,6 +141,56 @@ async def test_saved_card_is_encrypted_and_charged_by_the_worker(
     by_hand = pay.body(user_id=body["user_id"], method=saved)
     assert (await pay.start(by_hand)).json()["status"] == "succeeded"
     assert (await pay.oracle(body["user_id"]))[2]["initiator_code"] == 1
+
+
+class OtherBank(BankTransfer):
+    """A second provider that takes saved cards; its calls are kept."""
+
+    name = "other_bank"
+    methods = frozenset({MethodKind.SAVED_METHOD})
+    charged: ClassVar[list[Charge]] = []
+
+    async def charge(self, charge: Charge) -> ChargeOutcome:
+        self.charged.append(charge)
+        return Succeeded("77", charge.amount_minor, charge.currency, None, test_mode=False)
+
+
+async def test_saved_card_is_charged_at_its_own_provider_alone(
+    pay: Pay, ctx: Context, db: asyncpg.Pool
+) -> None:
+    body = pay.body()
+    body["method"]["save_method"] = True
+    saved = (await pay.start(body)).json()
+    wide = dataclasses.replace(ctx, providers={**ctx.providers, "other_bank": OtherBank({})})
+    common: dict[str, Any] = {
+        "user_id": UUID(body["user_id"]),
+        "amount": Money(100, "RUB"),
+        "description": "Премиум",
+        "capture": "automatic",
+        "payer": Payer(None, None),
+        "locale": "ru",
+        "receipt": (ReceiptLine("Премиум", 1, 100, None),),
+        "return_url": None,
+        "caller": "test",
+        "method_kind": MethodKind.SAVED_METHOD,
+        "payment_method_id": UUID(saved["payment_method_id"]),
+        "provider": "other_bank",
+    }
+    for initiator in ("customer", "merchant"):
+        command = StartPayment(new_id(), new_id(), initiator=initiator, **common)
+        with pytest.raises(AppError) as refused:
+            await start_payment(wide, command)
+        assert refused.value.code == "payment-method-unusable"
+        assert await db.fetchval("SELECT count(*) FROM payment WHERE id = $1", command.payment_id) == 0
+    # Queued by a version that did not look: the worker does.
+    queued = StartPayment(new_id(), new_id(), initiator="merchant", **{**common, "provider": "cloudpayments"})
+    await start_payment(wide, queued)
+    await db.execute("UPDATE payment SET provider = 'other_bank' WHERE id = $1", queued.payment_id)
+    while await charge_queued(wide):
+        pass
+    assert (await pay.show(str(queued.payment_id)))["status"] == "failed"
+    assert OtherBank.charged == []
+    assert await pay.effects(body["user_id"]) == [("charged", 49_900)]
 
 
 async def test_detached_card_is_never_charged_even_when_queued(

@@ -11,7 +11,8 @@ import pytest
 from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.reconcile import reconcile
-from tests.pay_api.conftest import Pay, event_types, history
+from pay_api.providers.base import Charge, ChargeOutcome, Provider, Unknown
+from tests.pay_api.conftest import TOKEN, Pay, event_types, history
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "http_500_after", "truncated_json", "unknown_status"])
@@ -89,6 +90,62 @@ async def test_saved_card_that_never_arrived_is_sent_again_under_the_same_id(
     assert [entry["request_id"] for entry in await pay.oracle(body["user_id"])][1:] == [
         str(row["id"]) for row in attempts
     ]
+
+
+async def _lost_renewal(pay: Pay, ctx: Context) -> tuple[str, str, str]:
+    """A renewal whose first sending never arrived: payer, saved card, payment."""
+    body = pay.body()
+    body["method"]["save_method"] = True
+    method_id = (await pay.start(body)).json()["payment_method_id"]
+    saved = {"kind": "saved_method", "payment_method_id": method_id}
+    renewal = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
+    await pay.start(renewal)
+    await pay.fault(kind="timeout_before", method="payments/tokens/charge", manner="close")
+    while await charge_queued(ctx):
+        pass
+    assert (await pay.show(renewal["payment_id"]))["status"] == "unknown"
+    return body["user_id"], method_id, renewal["payment_id"]
+
+
+async def _detach(pay: Pay, user_id: str, method_id: str) -> int:
+    url = f"{pay.house.pay_url}/v1/customers/{user_id}/payment-methods/{method_id}"
+    return (await pay.http.delete(url, headers={"Authorization": f"Bearer {TOKEN}"})).status_code
+
+
+@pytest.mark.parametrize("end", ["answered", "timed out again", "killed"])
+async def test_card_is_not_detached_between_the_decision_to_send_again_and_the_call(
+    pay: Pay, ctx: Context, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    user_id, method_id, payment_id = await _lost_renewal(pay, ctx)
+    provider = ctx.providers["cloudpayments"]
+    send = type(provider).charge
+    detached: list[int] = []
+
+    async def detach_then_send(self: Provider, charge: Charge) -> ChargeOutcome:
+        detached.append(await _detach(pay, user_id, method_id))
+        if end == "killed":
+            raise ConnectionAbortedError
+        return await send(self, charge) if end == "answered" else Unknown("no answer again")
+
+    monkeypatch.setattr(type(provider), "charge", detach_then_send)
+    for _ in range(3):
+        if not detached:
+            pay.clock.advance(timedelta(minutes=3))
+            await reconcile(ctx)
+    assert detached == [409]
+    monkeypatch.setattr(type(provider), "charge", send)
+    if end == "killed":
+        assert await _detach(pay, user_id, method_id) == 409  # it cannot be told from a call under way
+        await pay.fault(kind="http_500_after", method="payments/find")
+        pay.clock.advance(timedelta(minutes=4))
+        await reconcile(ctx)
+    assert await _detach(pay, user_id, method_id) == 204
+    charged = [("charged", 49_900)] * (2 if end == "answered" else 1)
+    for _ in range(10):
+        pay.clock.advance(timedelta(minutes=5))
+        await reconcile(ctx)
+    assert await pay.effects(user_id) == charged
+    assert (await pay.show(payment_id))["status"] == ("succeeded" if end == "answered" else "failed")
 
 
 async def test_charge_is_never_sent_again_after_fifty_minutes(pay: Pay, ctx: Context) -> None:

@@ -6,9 +6,9 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, Final, Self
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
 from pay_api.pay_service.declines import CARD_DATA_REFUSED, PROVIDER_REFUSED
@@ -49,8 +49,9 @@ _CHECK_CODES: Final = {
     CheckAnswer.EXPIRED: 20,
 }
 _NO_IP: Final = "127.0.0.1"  # IpAddress is required of us even when nobody sits at a browser
-_MAX_PAGES: Final = 50
-_REGISTER_PIECE: Final = timedelta(hours=6)
+# A fuse against a register that never ends, not a limit of a day's work: a million rows.
+_MAX_PAGES: Final = 10_000
+_Found = TypeVar("_Found")
 
 log = logs.logger(__name__)
 
@@ -234,34 +235,34 @@ class CloudPayments:
         return answers.read_query(answered.body, str(attempt_id))
 
     async def is_listed(self, attempt_id: UUID, since: datetime, until: datetime) -> bool | None:
-        rows = await self._list(since, until)
-        if rows is None:
-            return None
-        return any(row.get("InvoiceId") == str(attempt_id) for row in rows)
+        found = await self._walk(
+            since, until, lambda row: True if row.get("InvoiceId") == str(attempt_id) else None, first=True
+        )
+        return None if found is None else bool(found)
 
     async def list_refunds(
         self, original_transaction_id: str, since: datetime, until: datetime
     ) -> Sequence[RefundFound] | None:
-        rows = await self._list(since, until)
-        if rows is None:
-            return None
-        return [found for row in rows if (found := answers.read_refund(row, original_transaction_id))]
+        return await self._walk(since, until, lambda row: answers.read_refund(row, original_transaction_id))
 
     async def read_register(self, since: datetime, until: datetime) -> Sequence[RegisterRow] | None:
-        """Read in pieces: a list ends at a number of pages."""
-        found: list[RegisterRow] = []
-        while since < until:
-            end = min(since + _REGISTER_PIECE, until)
-            rows = await self._list(since, end)
-            if rows is None:
-                return None
-            found += [row for row in map(read_row, rows) if row is not None]
-            since = end
-        # Both ends of a piece belong to it.
-        return list({row.transaction_id: row for row in found}.values())
+        rows = await self._walk(since, until, read_row)
+        # A row that came in while we turned the pages may be told of twice.
+        return None if rows is None else list({row.transaction_id: row for row in rows}.values())
 
-    async def _list(self, since: datetime, until: datetime) -> list[dict[str, Any]] | None:
-        found: list[dict[str, Any]] = []
+    async def _walk(
+        self,
+        since: datetime,
+        until: datetime,
+        read: Callable[[dict[str, Any]], _Found | None],
+        *,
+        first: bool = False,
+    ) -> list[_Found] | None:
+        """What ``read`` makes of the register's rows, to the first empty page or, if asked, the first found.
+
+        None when a page cannot be read: then nothing is certain. Of a page only what was found is kept.
+        """
+        found: list[_Found] = []
         for page in range(1, _MAX_PAGES + 1):
             body = {
                 "CreatedDateGte": since.isoformat(timespec="seconds"),
@@ -275,7 +276,10 @@ class CloudPayments:
                 return None
             if not rows:
                 return found
-            found += rows
+            found += [made for row in rows if (made := read(row)) is not None]
+            if first and found:
+                return found
+        log.error("register-has-no-end", pages=_MAX_PAGES, since=since.isoformat(), until=until.isoformat())
         return None
 
     def read_notification(self, kind: str, headers: Mapping[str, str], body: bytes) -> ProviderEvent:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from pay_api.pay_service import declines
+from pay_api.providers import cloudpayments
 from pay_api.providers import cloudpayments_answers as answers
 from pay_api.providers import cloudpayments_notifications as notifications
 from pay_api.providers.base import (
@@ -33,7 +36,7 @@ from pay_api.providers.base import (
 )
 from pay_api.providers.cloudpayments import CloudPayments
 from pay_api.providers.cloudpayments_amounts import amount_of, encode
-from pay_api.providers.cloudpayments_http import Transport
+from pay_api.providers.cloudpayments_http import Answered, Transport
 from pay_api.providers.cloudpayments_receipt import customer_receipt
 from pay_api.sandbox import reasons
 from pay_api.settings import DEMO_ACCOUNT, Settings
@@ -229,6 +232,56 @@ def test_amounts_of_json_notifications_are_read_exactly(amount: str) -> None:
     body = f'{{"TransactionId": 42, "Amount": {amount}, "Currency": "RUB", "Status": "Completed"}}'
     event = notifications.read("pay", "application/json", body.encode())
     assert (event.transaction_id, event.amount_minor, event.held) == ("42", 49_900, False)
+
+
+class LongRegister:
+    """A register of so many pages of 100 rows; the last row is a refund of transaction 42."""
+
+    def __init__(self, pages: int | None) -> None:
+        self.pages, self.asked = pages, 0
+
+    async def post(self, path: str, content: bytes, request_id: UUID | None = None) -> Answered:
+        assert path == "/v2/payments/list"
+        page, self.asked = json.loads(content)["PageNumber"], self.asked + 1
+        if self.pages is not None and page > self.pages:
+            return Answered({"Success": True, "Model": []})
+        first = (page - 1) * 100 + 1
+        rows = [
+            {**MODEL, "TransactionId": first + at, "InvoiceId": str(UUID(int=first + at))}
+            for at in range(100)
+        ]
+        if page == self.pages:
+            rows[-1] |= {"Type": 1, "OriginalTransactionId": 42, "JsonData": '{"refund_id": "x"}'}
+        return Answered({"Success": True, "Model": rows})
+
+
+def reading(register: LongRegister) -> CloudPayments:
+    http = cast(Transport, register)
+    return CloudPayments("pk", "secret", http, 0, refuse_test_mode=False)
+
+
+async def test_a_register_of_a_renewal_day_is_read_to_its_end() -> None:
+    span = (datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC))
+    connector = reading(LongRegister(pages=80))
+    assert await connector.is_listed(UUID(int=7_999), *span) is True
+    assert await connector.is_listed(UUID(int=8_001), *span) is False
+    (refund,) = await connector.list_refunds("42", *span) or ()
+    assert refund.transaction_id == "8000"
+    assert len(await connector.read_register(*span) or ()) == 8_000
+
+
+async def test_reading_of_the_register_stops_at_what_was_looked_for_and_at_the_fuse(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    span = (datetime(2027, 3, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC))
+    register = LongRegister(pages=None)
+    assert await reading(register).is_listed(UUID(int=250), *span) is True
+    assert register.asked == 3
+    monkeypatch.setattr(cloudpayments, "_MAX_PAGES", 60)
+    logged: list[str] = []
+    monkeypatch.setattr(cloudpayments.log, "error", lambda event, **values: logged.append(event))
+    assert await reading(register).is_listed(UUID(int=10**9), *span) is None
+    assert logged == ["register-has-no-end"]
 
 
 async def test_nothing_listening_means_not_executed() -> None:

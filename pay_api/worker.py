@@ -37,6 +37,15 @@ OPEN: Final = Measure(
     GROUP BY status
     """,
 )
+GIVEN_UP: Final = Measure(
+    Gauge("payment_money_back_given_up", "Without an outcome after a day of questions", ["kind"]),
+    """
+    SELECT 'refund', count(*) FROM payment_refund WHERE status = 'unknown' AND next_query_at IS NULL
+    UNION ALL
+    SELECT kind, count(*) FROM payment_operation WHERE status = 'unknown' AND next_query_at IS NULL
+    GROUP BY kind
+    """,
+)
 
 log = logs.logger(__name__)
 
@@ -108,7 +117,7 @@ async def run(settings: Settings, stop: asyncio.Event, ctx: Context | None = Non
             daily = DailyComparison()
             group.create_task(_repeat(stop, "compare", lambda: daily.run_if_due(context), watch))
             measures = Measures(
-                "pay-api", settings.asyncpg_dsn, settings.amqp_url.get_secret_value(), (OPEN,)
+                "pay-api", settings.asyncpg_dsn, settings.amqp_url.get_secret_value(), (OPEN, GIVEN_UP)
             )
             group.create_task(measures.run(stop))
             group.create_task(

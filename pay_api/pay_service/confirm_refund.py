@@ -26,7 +26,8 @@ class ConfirmRefund:
 async def confirm_refund(ctx: Context, command: ConfirmRefund) -> None:
     """Refuses with ``refund-not-found`` (404), ``refund-not-awaited`` (409). Confirmed before: no change.
 
-    Refunds that a provider makes by itself are never confirmed by people: its own word ends them.
+    A refund that a provider makes by itself is ended by its own word; a person's is taken only when the
+    reconciler has given it up.
     """
     now = ctx.clock.now()
     async with ctx.sessions.begin() as session:
@@ -40,7 +41,8 @@ async def confirm_refund(ctx: Context, command: ConfirmRefund) -> None:
         by_hand = f"by-hand-{refund.id}"
         if refund.status == "succeeded" and refund.transaction_id == by_hand:
             return
-        if refund.status != "processing" or refund.next_query_at is not None:
+        # No next question: only a person can send it, or a day of questions found nothing.
+        if refund.status not in ("processing", "unknown") or refund.next_query_at is not None:
             raise conflict("refund-not-awaited", "No person is asked to send the money of this refund.")
         actor = f"staff:{command.actor}"
         await settle_refund(

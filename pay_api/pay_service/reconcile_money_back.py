@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,14 +11,24 @@ from sqlalchemy import select
 from pay_api import repository
 from pay_api.models import Attempt, Operation, Refund
 from pay_api.pay_service.context import Context
-from pay_api.pay_service.ladder import RESEND_FROM, believes_miss, may_resend, next_query_at, register_span
+from pay_api.pay_service.ladder import (
+    GIVE_UP_AFTER,
+    RESEND_FROM,
+    believes_miss,
+    may_resend,
+    next_query_at,
+    register_span,
+)
 from pay_api.pay_service.operate import end_operation, finish_operation, send_operation
 from pay_api.pay_service.refund_payment import complete_refund, settle_refund
 from pay_api.pay_service.settle_attempt import settle
 from pay_api.providers.base import Authorized, Done, Succeeded, Voided
+from shared import logs
 
 ACTOR: Final = "reconciler"
 LEASE: Final = timedelta(seconds=60)
+
+log = logs.logger(__name__)
 
 
 async def reconcile_operation(ctx: Context, operation_id: UUID) -> None:
@@ -45,6 +55,9 @@ async def reconcile_operation(ctx: Context, operation_id: UUID) -> None:
         assert stored is not None
         if stored.status not in ("started", "unknown"):
             return
+        if now - stored.first_sent_at >= GIVE_UP_AFTER:
+            _give_up_operation(stored, still_held=isinstance(found, Authorized), now=now)
+            return
         again = isinstance(found, Authorized) and now - stored.last_sent_at >= RESEND_FROM
         stored.status = "unknown"
         stored.next_query_at = next_query_at(stored.first_sent_at, now)
@@ -53,6 +66,19 @@ async def reconcile_operation(ctx: Context, operation_id: UUID) -> None:
             stored.last_sent_at = now
     if again:
         await finish_operation(ctx, operation_id, await send_operation(ctx, operation), ACTOR)
+
+
+def _give_up_operation(operation: Operation, *, still_held: bool, now: datetime) -> None:
+    """After a day nothing is sent any more. A hold that stands was never touched: it is free again."""
+    if still_held:
+        end_operation(operation, "failed", now)
+    else:
+        operation.status, operation.next_query_at = "unknown", None
+    _report(operation.kind, operation.id, operation.payment_id)
+
+
+def _report(kind: str, row_id: UUID, payment_id: UUID) -> None:
+    log.error("money-back-needs-review", kind=kind, row_id=str(row_id), payment_id=str(payment_id))
 
 
 async def _end(ctx: Context, operation: Operation, attempt: Attempt, found: Succeeded | Voided) -> None:
@@ -103,6 +129,11 @@ async def reconcile_refund(ctx: Context, refund_id: UUID) -> None:
             return
         stored.status = "unknown"
         first, last = stored.first_sent_at or stored.created_at, stored.last_sent_at or stored.created_at
+        if now - first >= GIVE_UP_AFTER:
+            # A notification or the daily comparison may still tell; nothing is sent by itself any more.
+            stored.next_query_at = None
+            _report("refund", stored.id, stored.payment_id)
+            return
         stored.next_query_at = next_query_at(first, now)
         if rows is not None:
             # Past the provider's memory of the request id, only two misses apart make a new sending safe.

@@ -31,6 +31,7 @@ GROUPS = {
 # the story makes none of these: nothing waits, is unknown or contradicts at its end
 QUIET = {
     "payments_open",
+    "payment_money_back_given_up",
     "billing_runs",
     "reconciler_queries_total",
     "payment_observations_contradicted_total",

@@ -8,10 +8,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from pay_api.pay_service import reconcile_money_back
 from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.reconcile import reconcile
 from pay_api.providers.base import Charge, ChargeOutcome, Provider, Unknown
+from pay_api.worker import GIVEN_UP
+from shared.ids import new_id
 from tests.pay_api.conftest import TOKEN, Pay, event_types, history
 
 
@@ -208,6 +211,51 @@ async def test_refund_that_never_arrived_is_sent_again_once(pay: Pay, ctx: Conte
         await reconcile(ctx)
     assert (await pay.show(view["id"]))["status"] == "refunded"
     assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 49_900)]
+
+
+async def _given_up(db: asyncpg.Pool, payment_id: str) -> int:
+    """What the gauge counts, of this payment alone."""
+    rows = await db.fetch(GIVEN_UP.sql.replace("WHERE", f"WHERE payment_id = '{payment_id}' AND"))
+    return sum(row["count"] for row in rows)
+
+
+async def test_refund_of_no_known_outcome_is_given_up_after_a_day(
+    pay: Pay, ctx: Context, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(reconcile_money_back.log, "error", lambda event, **values: logged.append(event))
+    view = await pay.pay()
+    await pay.fault(kind="timeout_before", method="payments/refund", manner="close")
+    order = {"refund_order_id": view["id"], "amount": view["amount"], "reason": "asked"}
+    await pay.post(f"/v1/payments/{view['id']}/refunds", order)
+    pay.clock.advance(timedelta(hours=25))
+    for _ in range(30):
+        await reconcile(ctx)
+        pay.clock.advance(timedelta(hours=1))
+    shown = await pay.show(view["id"])
+    assert (shown["status"], shown["refunds"][0]["status"]) == ("succeeded", "unknown")
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900)]  # never sent again
+    assert logged == ["money-back-needs-review"]
+    assert await _given_up(db, view["id"]) == 1
+    word = {"refund_id": shown["refunds"][0]["id"], "reason": "statement 12", "actor": "olga"}
+    answer = await pay.post(f"/internal/v1/payments/{view['id']}/refund-confirmations", word)
+    assert (answer.status_code, answer.json()["status"]) == (201, "refunded")
+    assert await _given_up(db, view["id"]) == 0
+
+
+async def test_void_whose_hold_stands_after_a_day_is_over_and_may_be_asked_for_anew(
+    pay: Pay, ctx: Context, db: asyncpg.Pool
+) -> None:
+    view = await pay.pay(expect="authorized", capture="manual")
+    await pay.fault(kind="timeout_before", method="payments/void", manner="close")
+    await pay.post(f"/v1/payments/{view['id']}/cancel", {"cancellation_id": view["id"], "reason": "asked"})
+    pay.clock.advance(timedelta(hours=25))
+    await reconcile(ctx)
+    assert (await pay.show(view["id"]))["status"] == "authorized"
+    assert await pay.effects(view["user_id"]) == [("held", 49_900)]
+    assert await _given_up(db, view["id"]) == 0
+    again = {"cancellation_id": str(new_id()), "reason": "asked again"}
+    assert (await pay.post(f"/v1/payments/{view['id']}/cancel", again)).json()["status"] == "cancelled"
 
 
 async def test_void_without_answer_is_found_out(pay: Pay, ctx: Context) -> None:

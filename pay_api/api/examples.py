@@ -56,6 +56,14 @@ CONFIRMATION: Final = [
 REFUND_CONFIRMATION: Final = [
     {"refund_id": _ORDER, "reason": "payment order 118 of 14 May", "actor": "accountant@cinema.example"}
 ]
+REVIEW_SETTLEMENT: Final = [
+    {
+        "finding": "paid",
+        "transaction_id": "1234567",
+        "reason": "the cabinet shows it completed",
+        "actor": "accountant@cinema.example",
+    }
+]
 PAYMENT: Final[list[dict[str, Any]]] = [
     {
         "id": _PAYMENT,

@@ -1,4 +1,4 @@
-"""Internal routes: what still moves by itself, bank transfers staff saw arrive, refunds they sent."""
+"""Internal routes: what still moves by itself, and what staff saw or did by hand."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from pay_api.api.schemas import (
     PaymentView,
     QuiescenceView,
     RefundConfirmationBody,
+    ReviewSettlementBody,
     TransferConfirmationBody,
     json_of,
 )
 from pay_api.pay_service.confirm_refund import ConfirmRefund, confirm_refund
 from pay_api.pay_service.confirm_transfer import ConfirmTransfer, confirm_transfer
+from pay_api.pay_service.settle_review import SettleReview, settle_review
 from shared.asgi import problem_responses
 
 router = APIRouter(tags=["internal"])
@@ -80,6 +82,38 @@ async def confirm_sent_refund(
         await confirm_refund(
             edge.ctx, ConfirmRefund(payment_id, body.refund_id, body.actor, body.reason, caller.name)
         )
+        return 201, json_of(await load_view(edge, payment_id))
+
+    return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)
+
+
+@router.post(
+    "/internal/v1/payments/{payment_id}/review-settlements",
+    status_code=201,
+    response_model=PaymentView,
+    responses=problem_responses(401, 404, 409),
+)
+async def settle(
+    request: Request,
+    payment_id: UUID,
+    body: ReviewSettlementBody,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    key: KeyHeader = None,
+) -> Response:
+    """Staff looked at a payment under review: this ends the review."""
+
+    async def work() -> tuple[int, Any]:
+        command = SettleReview(
+            payment_id,
+            body.finding,
+            body.amount,
+            body.transaction_id,
+            body.actor,
+            body.reason,
+            caller.name,
+        )
+        await settle_review(edge.ctx, command)
         return 201, json_of(await load_view(edge, payment_id))
 
     return await run_keyed(request, edge, caller, key, body.model_dump(mode="json"), work)

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Ema
 from pay_api.api import examples
 from pay_api.links import Links, Purpose
 from pay_api.models import Payment, PaymentMethod, Refund
+from pay_api.pay_service.settle_review import Finding
 from pay_api.pay_service.transitions import decline_of
 from pay_api.providers.registry import DEFAULT
 from shared.money import Money
@@ -210,6 +211,19 @@ class RefundConfirmationBody(_Body):
     model_config = _strict(examples.REFUND_CONFIRMATION)
 
     refund_id: UUID
+    reason: Reason
+    actor: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
+
+
+class ReviewSettlementBody(_Body):
+    """``actor`` looked in the provider's cabinet: the money was taken (``amount``: if not the whole), was
+    not, or was given back."""
+
+    model_config = _strict(examples.REVIEW_SETTLEMENT)
+
+    finding: Finding
+    amount: PositiveMoney | None = None
+    transaction_id: Annotated[str, Field(pattern=r"^[0-9]{1,20}$")] | None = None
     reason: Reason
     actor: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 

@@ -123,7 +123,7 @@ async def settle(
             await _keep_method(ctx, session, payment, attempt, observation, now)
         return False
     if decision.late:
-        await _mark_late(session, payment)
+        await mark_late(session, payment)
     if decision.to is PaymentStatus.NEEDS_REVIEW and _is_over(payment, attempt):
         # Another attempt is at work: this one's row keeps its end, a person decides what the money is for.
         reason = f"{MISMATCH}money of an attempt that had ended"
@@ -175,7 +175,8 @@ def status_after_decline(payment: Payment) -> PaymentStatus:
     return PaymentStatus.ACTION_REQUIRED if payment.awaits_card else PaymentStatus.FAILED
 
 
-async def _mark_late(session: AsyncSession, payment: Payment) -> None:
+async def mark_late(session: AsyncSession, payment: Payment) -> None:
+    """Money of a payment whose invoice had been closed, or had ended."""
     payment.late = True
     if payment.invoice_id is not None:
         with session.no_autoflush:

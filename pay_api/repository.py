@@ -221,13 +221,15 @@ async def refunds_of_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> 
     return grouped
 
 
-async def active_methods(session: AsyncSession, user_id: UUID) -> Sequence[PaymentMethod]:
-    found = await session.execute(
-        select(PaymentMethod)
-        .where(PaymentMethod.user_id == user_id, PaymentMethod.status == "active")
-        .order_by(PaymentMethod.created_at, PaymentMethod.id)
-    )
-    return found.scalars().all()
+async def active_methods(
+    session: AsyncSession, user_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[PaymentMethod]:
+    """Oldest first, one more than ``limit``."""
+    query = select(PaymentMethod).where(PaymentMethod.user_id == user_id, PaymentMethod.status == "active")
+    if after is not None:
+        query = query.where(tuple_(PaymentMethod.created_at, PaymentMethod.id) > tuple_(*after))
+    query = query.order_by(PaymentMethod.created_at, PaymentMethod.id).limit(limit + 1)
+    return (await session.execute(query)).scalars().all()
 
 
 async def method_for_charge(session: AsyncSession, method_id: UUID) -> PaymentMethod | None:

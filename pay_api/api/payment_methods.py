@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from pay_api import repository
 from pay_api.api.deps import EdgeDep, KeyHeader, ServiceDep, run_keyed
-from pay_api.api.payments import load_view
+from pay_api.api.payments import load_view, read_cursor
 from pay_api.api.schemas import (
     AddMethodBody,
     ErasureBody,
@@ -25,6 +25,7 @@ from pay_api.pay_service.erase_customer import erase_customer
 from pay_api.vault import Payer
 from shared.asgi import problem_responses
 from shared.errors import forbidden
+from shared.pagination import DEFAULT_LIMIT, MAX_LIMIT, page
 
 router = APIRouter(tags=["payment methods"])
 
@@ -34,11 +35,19 @@ router = APIRouter(tags=["payment methods"])
     response_model=PaymentMethodList,
     responses=problem_responses(401),
 )
-async def list_(user_id: UUID, edge: EdgeDep, caller: ServiceDep) -> PaymentMethodList:
+async def list_(
+    user_id: UUID,
+    edge: EdgeDep,
+    caller: ServiceDep,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+) -> PaymentMethodList:
     """The user's active methods, oldest first."""
+    after = read_cursor(cursor) if cursor else None
     async with edge.ctx.sessions() as session:
-        methods = await repository.active_methods(session, user_id)
-    return PaymentMethodList(items=[view_method(method) for method in methods])
+        found = await repository.active_methods(session, user_id, after=after, limit=limit)
+    shown, next_cursor = page(found, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
+    return PaymentMethodList(items=[view_method(method) for method in shown], next_cursor=next_cursor)
 
 
 @router.post(

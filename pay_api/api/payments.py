@@ -128,7 +128,7 @@ async def list_(
             user_id=user_id,
             invoice_id=invoice_id,
             status=status.value if status else None,
-            before=_read_cursor(cursor) if cursor else None,
+            before=read_cursor(cursor) if cursor else None,
             limit=limit,
         )
         shown, next_cursor = page(found, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
@@ -137,7 +137,8 @@ async def list_(
     return PaymentPage(items=items, next_cursor=next_cursor)
 
 
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
+def read_cursor(cursor: str) -> tuple[datetime, UUID]:
+    """Where a list ordered by time and id goes on; raises ``cursor-invalid`` (400)."""
     moment, payment_id = decode_cursor(cursor, str, str)
     try:
         created_at, last_id = datetime.fromisoformat(moment), UUID(payment_id)

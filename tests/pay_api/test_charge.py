@@ -302,6 +302,21 @@ async def test_list_walks_by_cursor(pay: Pay) -> None:
     assert (await pay.get("/v1/payments", limit=0)).status_code == 422
 
 
+async def test_saved_cards_are_walked_by_cursor(pay: Pay) -> None:
+    user_id, made = str(new_id()), []
+    for pan in (OK, TOKEN_POOR):
+        body = pay.body(pan, user_id=user_id)
+        body["method"]["save_method"] = True
+        made.append((await pay.start(body)).json()["payment_method_id"])
+    path = f"/v1/customers/{user_id}/payment-methods"
+    first = (await pay.get(path, limit=1)).json()
+    second = (await pay.get(path, limit=1, cursor=first["next_cursor"])).json()
+    assert [item["id"] for item in first["items"] + second["items"]] == made
+    assert second["next_cursor"] is None
+    assert (await pay.get(path, cursor="zzz")).status_code == 400
+    assert (await pay.get(path, limit=0)).status_code == 422
+
+
 async def test_a_lock_not_had_in_time_is_503_and_the_same_key_goes_on(pay: Pay, db: asyncpg.Pool) -> None:
     """Somebody holds the invoice: the caller hears "come again" within seconds, and nothing is lost."""
     body = pay.body()

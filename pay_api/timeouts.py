@@ -10,7 +10,8 @@ PROVIDER_CONNECT: Final = 2.0
 PROVIDER_CALL: Final = 23.0
 # A page waits for the provider's public key at most so long.
 CARD_KEY_CALL: Final = 5.0
-DATABASE_POOL: Final = 5.0
+# For a free connection, each time one is asked for: when there is none the caller hears 503 so soon.
+DATABASE_POOL: Final = 2.0
 
 # After so many calls in a row without an answer nothing new is sent to the provider for so long.
 BREAKER_FAILURES: Final = 5

@@ -37,6 +37,7 @@ QUIET = {
     "payment_observations_contradicted_total",
     "collection_attempts_live",
     "billing_orders_open",
+    "billing_findings_open",
 }
 
 

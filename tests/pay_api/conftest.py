@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -86,8 +87,9 @@ class House:
     owner_dsn: str
 
 
-@pytest.fixture(scope="session")
-def house() -> Iterator[House]:
+@contextmanager
+def open_house(**of_the_sandbox: Any) -> Iterator[House]:
+    """PayAPI and a sandbox that notify each other, on a database of their own."""
     urls = servers.create_database("pay", MIGRATE)
     clock = ManualClock(datetime.now(UTC))
     pay_port, sandbox_port = _free_port(), _free_port()
@@ -116,6 +118,7 @@ def house() -> Iterator[House]:
                 sandbox_public_url=f"http://127.0.0.1:{sandbox_port}",
                 sandbox_notifications_url=f"http://127.0.0.1:{pay_port}/v1/webhooks/cloudpayments",
                 sandbox_concurrent_calls=50,
+                **of_the_sandbox,
             ),
             clock,
         ),
@@ -127,6 +130,12 @@ def house() -> Iterator[House]:
     yield House(settings, clock, pay.url, sandbox.url, urls.service, urls.owner)
     pay.stop()
     sandbox.stop()
+
+
+@pytest.fixture(scope="session")
+def house() -> Iterator[House]:
+    with open_house() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -232,13 +241,20 @@ class Pay:
         return [(entry["effect"], entry["amount"]) for entry in await self.oracle(account_id)]
 
 
-@pytest.fixture
-async def pay(house: House) -> AsyncIterator[Pay]:
+@asynccontextmanager
+async def at_home(house: House) -> AsyncIterator[Pay]:
+    """A client of a house whose provider behaves."""
     async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
         await http.delete(f"{house.sandbox_url}/faults")
         key = (await http.get(f"{house.sandbox_url}/payments/publickey")).json()
         yield Pay(house, http, key)
         await http.delete(f"{house.sandbox_url}/faults")
+
+
+@pytest.fixture
+async def pay(house: House) -> AsyncIterator[Pay]:
+    async with at_home(house) as client:
+        yield client
 
 
 async def event_types(db: asyncpg.Pool, aggregate_id: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -47,8 +48,22 @@ async def surgeon(house: House) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+async def heard_of(surgeon: asyncpg.Connection, payment_id: str) -> None:
+    """Waits for the payment's notification: applied later, it meets the rows that are being taken away."""
+    applied = (
+        "SELECT count(*) FROM webhook JOIN payment_attempt USING (transaction_id)"
+        " WHERE payment_id = $1 AND applied_at IS NOT NULL"
+    )
+    for _ in range(200):
+        if await surgeon.fetchval(applied, UUID(payment_id)):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the provider has not told of the payment")
+
+
 async def forget(surgeon: asyncpg.Connection, payment_id: str, *, payment_too: bool = True) -> None:
     """What a database restored from an older dump no longer has."""
+    await heard_of(surgeon, payment_id)
     async with surgeon.transaction():
         where = "WHERE payment_id = $1"
         await surgeon.execute(f"DELETE FROM payment_refund {where}", UUID(payment_id))

@@ -101,13 +101,25 @@ class SubscriptionBody(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+class BalanceBody(serializers.Serializer[Any]):
+    """Where an account stands in one currency."""
+
+    currency = serializers.CharField()
+    balance = MoneyField()
+    available = MoneyField()
+
+
 class AccountBody(serializers.Serializer[Any]):
-    """A personal account; ``balance`` above zero is prepaid money."""
+    """A personal account; ``balance`` above zero is prepaid money.
+
+    ``balances``: every currency the account has moved in, its own first; ``balance`` is that of its own.
+    """
 
     user_id = serializers.UUIDField()
     balance = MoneyField()
     available = MoneyField()
     currency = serializers.CharField()
+    balances = BalanceBody(many=True)
     time_zone = serializers.CharField()
 
 

@@ -24,6 +24,7 @@ from billing_api.billing_service import queries
 from billing_api.billing_service.models import InvoiceLine
 from billing_api.billing_service.queries.documents import line_view
 from billing_api.billing_service.queries.shapes import moment
+from shared.money import EXPONENTS
 
 LOCALE = OpenApiParameter(
     "locale", str, enum=["ru", "en"], description="Language of the document; else Accept-Language decides"
@@ -117,6 +118,7 @@ class MyStatement(MeView):
             OpenApiParameter("from", str, description="First day (account's zone); 30 days ago when absent"),
             OpenApiParameter("to", str, description="Last day, included; today when absent"),
             OpenApiParameter("format", str, enum=["json", "csv", "pdf"]),
+            OpenApiParameter("currency", str, enum=list(EXPONENTS), description="Else the account's own"),
             LOCALE,
         ],
         responses={

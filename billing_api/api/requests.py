@@ -15,6 +15,7 @@ from billing_api.api.fields import (
     TimeZoneField,
 )
 from shared.errors import AppError, Kind
+from shared.money import EXPONENTS
 from shared.pagination import DEFAULT_LIMIT, MAX_LIMIT
 
 Form = TypeVar("Form", bound=serializers.Serializer[Any])
@@ -137,10 +138,11 @@ class DocumentQuery(serializers.Serializer[Any]):
 
 
 class StatementQuery(DocumentQuery):
-    """Days in the account's zone, both included; the format."""
+    """Days in the account's zone, both included; the format; the currency, else the account's own."""
 
     to = serializers.DateField(required=False, default=None)
     format = serializers.ChoiceField(["json", "csv", "pdf"], required=False, default="json")
+    currency = serializers.ChoiceField(list(EXPONENTS), required=False, default=None)
 
     def get_fields(self) -> dict[str, Any]:
         # `from` is a word of Python's own.

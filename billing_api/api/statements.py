@@ -37,7 +37,7 @@ Answer = TypeVar("Answer", HttpResponse, StreamingHttpResponse)
 def answer_statement(request: Request, user_id: UUID, query: dict[str, Any]) -> HttpResponseBase:
     """The statement in the format of the query. Raises ``range-invalid`` (422)."""
     account = Account.objects.filter(user_id=user_id).first()
-    statement = _statement(account, user_id, query["from"], query["to"])
+    statement = _statement(account, user_id, query)
     told = language(request, query["locale"], account)
     name = f"statement-{statement.from_on}-{statement.to_on}"
     match query["format"]:
@@ -70,8 +70,9 @@ def answer_credit_note(request: Request, user_id: UUID, note_id: UUID, query: di
     return _pdf(set_pdf("credit_note", data, now), f"credit-note-{note.number}", told)
 
 
-def _statement(account: Account | None, user_id: UUID, from_on: date | None, to_on: date | None) -> Statement:
+def _statement(account: Account | None, user_id: UUID, query: dict[str, Any]) -> Statement:
     """The last 30 days of the account's zone when no range is named; at most ten years."""
+    from_on, to_on = query["from"], query["to"]
     zone = account.time_zone if account else "Europe/Moscow"
     to_on = to_on or day_in_zone(wiring.clock().now(), zone)
     if not _FIRST_DAY <= to_on <= _LAST_DAY:
@@ -79,7 +80,7 @@ def _statement(account: Account | None, user_id: UUID, from_on: date | None, to_
     from_on = from_on or to_on - timedelta(days=USUAL_DAYS)
     if (to_on - from_on).days > _MAX_DAYS:
         raise invalid("range-invalid", "A statement covers at most ten years.")
-    return make_statement(user_id, from_on, to_on)
+    return make_statement(user_id, from_on, to_on, query["currency"])
 
 
 def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:

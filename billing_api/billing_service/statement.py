@@ -24,7 +24,9 @@ _PAGE: Final = 1000
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "invoice": ("Счёт {}", "Invoice {}"),
     "payment": ("Оплата картой {}", "Card payment {}"),
+    "payment bank_transfer": ("Оплата банковским переводом", "Bank transfer"),
     "refund": ("Возврат на карту", "Refund to card"),
+    "refund bank_transfer": ("Возврат банковским переводом", "Refund by bank transfer"),
     "credit_note": ("Кредит-нота {}", "Credit note {}"),
     "adjustment": ("Корректировка: {}", "Adjustment: {}"),
     "reversal": ("Аннулирование счёта {}", "Invoice {} voided"),
@@ -36,12 +38,15 @@ SELECT e.position, e.posted_at, e.amount_minor, t.source_kind, t.source_id, coal
     CASE t.source_kind
         WHEN 'payment' THEN p.card_mask
         WHEN 'adjustment' THEN (SELECT reason FROM audit_record WHERE subject_id = t.source_id LIMIT 1)
-    END
+    END,
+    coalesce(p.provider, paid.provider)
 FROM ledger_entry e
 JOIN ledger_transaction t ON t.id = e.transaction_id
 LEFT JOIN invoice i ON i.id = t.source_id AND t.source_kind IN ('invoice', 'reversal', 'adjustment')
 LEFT JOIN credit_note n ON n.id = t.source_id AND t.source_kind = 'credit_note'
 LEFT JOIN payment p ON p.id = t.source_id AND t.source_kind = 'payment'
+LEFT JOIN refund r ON r.id = t.source_id AND t.source_kind = 'refund'
+LEFT JOIN payment paid ON paid.id = r.payment_id
 WHERE e.account_id = %(account)s AND e.ledger_account = 'customer' AND e.currency = %(currency)s
     AND e.posted_at >= %(starts_at)s AND e.posted_at < %(ends_at)s
     AND e.position > %(after)s AND e.position <= %(last)s
@@ -98,21 +103,33 @@ class Statement:
         return self.opening_minor - self.charged_minor + self.credited_minor
 
 
-def make_statement(user_id: UUID, from_on: date, to_on: date) -> Statement:
+def make_statement(user_id: UUID, from_on: date, to_on: date, currency: str | None = None) -> Statement:
     """Days are of the account's zone, both included. Raises ``range-invalid``. An unknown user: all zero.
 
-    What is posted after this call is not in it, however long the movements are read.
+    One currency of the account, its own when none is named: money never adds up across currencies. What is
+    posted after this call is not in it, however long the movements are read.
     """
     if to_on < from_on:
         raise invalid("range-invalid", "The range must not end before it begins.")
     account = Account.objects.filter(user_id=user_id).first()
     if account is None:
         return Statement(
-            user_id, "RUB", "Europe/Moscow", from_on, to_on, 0, 0, 0, 0, iter(()), lambda: iter(())
+            user_id,
+            currency or "RUB",
+            "Europe/Moscow",
+            from_on,
+            to_on,
+            0,
+            0,
+            0,
+            0,
+            iter(()),
+            lambda: iter(()),
         )
     starts_at = start_of_day(from_on, account.time_zone)
     ends_at = start_of_day(to_on + timedelta(days=1), account.time_zone)
-    entries = _entries(account)
+    currency = currency or account.currency
+    entries = _entries(account, currency)
     last: int = entries.aggregate(last=Coalesce(Max("position"), 0))["last"]
     within = Q(posted_at__gte=starts_at)
     sums = entries.filter(position__lte=last, posted_at__lt=ends_at).aggregate(
@@ -123,11 +140,11 @@ def make_statement(user_id: UUID, from_on: date, to_on: date) -> Statement:
     )
 
     def read() -> Iterator[Movement]:
-        return _movements(account, starts_at, ends_at, -sums["before"], last)
+        return _movements(account, currency, starts_at, ends_at, -sums["before"], last)
 
     return Statement(
         user_id,
-        account.currency,
+        currency,
         account.time_zone,
         from_on,
         to_on,
@@ -167,27 +184,32 @@ def statement_json(statement: Statement) -> Iterator[bytes]:
 
 
 def balance_at(user_id: UUID, at: datetime) -> int:
-    """The balance of a personal account just before a moment (UTC), from the customer's view, minor units."""
+    """The balance of a personal account, in its own currency, just before a moment (UTC).
+
+    From the customer's view, minor units.
+    """
     account = Account.objects.filter(user_id=user_id).first()
     if account is None:
         return 0
-    found = _entries(account).filter(posted_at__lt=at).aggregate(total=Coalesce(Sum("amount_minor"), 0))
+    found = (
+        _entries(account, account.currency)
+        .filter(posted_at__lt=at)
+        .aggregate(total=Coalesce(Sum("amount_minor"), 0))
+    )
     return -int(found["total"])
 
 
-def _entries(account: Account) -> Any:
-    return LedgerEntry.objects.filter(
-        account=account, ledger_account=Chart.CUSTOMER.value, currency=account.currency
-    )
+def _entries(account: Account, currency: str) -> Any:
+    return LedgerEntry.objects.filter(account=account, ledger_account=Chart.CUSTOMER.value, currency=currency)
 
 
 def _movements(
-    account: Account, starts_at: datetime, ends_at: datetime, opening: int, last: int
+    account: Account, currency: str, starts_at: datetime, ends_at: datetime, opening: int, last: int
 ) -> Iterator[Movement]:
     balance, after = opening, 0
     values = {
         "account": str(account.id),
-        "currency": account.currency,
+        "currency": currency,
         "starts_at": starts_at,
         "ends_at": ends_at,
         "last": last,
@@ -197,10 +219,11 @@ def _movements(
         with cursor() as database:
             database.execute(_MOVEMENTS_SQL, {**values, "after": after})
             page = database.fetchall()
-        for position, posted_at, amount_minor, kind, document_id, number, word in page:
+        for position, posted_at, amount_minor, kind, document_id, number, word, provider in page:
             after = position
             balance -= amount_minor
-            ru, en = (text.format(word or number or "").strip() for text in _TEXTS.get(kind, ("{}", "{}")))
+            texts = _TEXTS.get(f"{kind} {provider}") or _TEXTS.get(kind, ("{}", "{}"))
+            ru, en = (text.format(word or number or "").strip() for text in texts)
             yield Movement(posted_at, kind, document_id, number, ru, en, -amount_minor, balance)
         if len(page) < _PAGE:
             return

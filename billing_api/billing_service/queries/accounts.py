@@ -12,6 +12,7 @@ from billing_api.billing_service import posting
 from billing_api.billing_service.domain.ledger import Account as LedgerAccount
 from billing_api.billing_service.models import (
     Account,
+    AccountBalance,
     InvoiceLine,
     LedgerEntry,
     Subscription,
@@ -24,19 +25,33 @@ def account_view(user_id: UUID) -> dict[str, Any]:
     """Balance from the customer's view: prepaid money positive, debt negative. An unknown user has 0."""
     account = Account.objects.filter(user_id=user_id).first()
     currency = account.currency if account else "RUB"
+    moved = AccountBalance.objects.filter(account=account).exclude(currency=currency)
+    others = sorted(moved.values_list("currency", flat=True)) if account else []
+    balances = [_standing(account, one) for one in (currency, *others)]
     return {
         "user_id": str(user_id),
-        "balance": money(-posting.balance_minor(account, currency), currency),
-        "available": money(posting.available_minor(account, currency), currency),
+        "balance": balances[0]["balance"],
+        "available": balances[0]["available"],
         "currency": currency,
+        "balances": balances,
         "time_zone": account.time_zone if account else "Europe/Moscow",
     }
 
 
+def _standing(account: Account | None, currency: str) -> dict[str, Any]:
+    return {
+        "currency": currency,
+        "balance": money(-posting.balance_minor(account, currency), currency),
+        "available": money(posting.available_minor(account, currency), currency),
+    }
+
+
 def money_flow(user_id: UUID) -> dict[str, Any]:
-    """All money of provider payments and refunds posted for a user, from the ledger; both >= 0."""
+    """All money of provider payments and refunds of a user, in the account's own currency; both >= 0."""
     account = Account.objects.get(user_id=user_id)
-    moved = LedgerEntry.objects.filter(account=account, ledger_account=LedgerAccount.PROVIDER_CLEARING)
+    moved = LedgerEntry.objects.filter(
+        account=account, ledger_account=LedgerAccount.PROVIDER_CLEARING, currency=account.currency
+    )
     sums = moved.aggregate(
         received=Coalesce(Sum("amount_minor", filter=Q(amount_minor__gt=0)), 0),
         refunded=Coalesce(Sum("amount_minor", filter=Q(amount_minor__lt=0)), 0),

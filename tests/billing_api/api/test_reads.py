@@ -31,6 +31,7 @@ def test_an_unknown_user_has_a_balance_of_zero(callers: Callers) -> None:
         "balance": NOTHING,
         "available": NOTHING,
         "currency": "RUB",
+        "balances": [{"currency": "RUB", "balance": NOTHING, "available": NOTHING}],
         "time_zone": "Europe/Moscow",
     }
     problem(callers.get(f"/internal/v1/accounts/{callers.user_id}"), 404, "account-not-found")
@@ -187,6 +188,16 @@ def test_a_statement_of_an_unknown_user_is_empty(callers: Callers) -> None:
     assert (statement["from"], statement["to"]) == ("2026-04-01", "2026-04-11")
     assert statement["opening_balance"] == statement["closing_balance"] == NOTHING
     assert statement["movements"] == []
+
+
+def test_a_statement_of_another_currency(callers: Callers) -> None:
+    rows.account(callers.user_id)
+    for query, currency in (("", "RUB"), ("?currency=RUB", "RUB"), ("?currency=USD", "USD")):
+        statement = body(callers.me(f"/v1/me/statement{query}"))
+        assert statement["account"]["currency"] == currency
+        assert statement["closing_balance"] == {"amount": 0, "currency": currency}
+    for wrong in ("usd", "XXX"):
+        problem(callers.me(f"/v1/me/statement?currency={wrong}"), 422, "invalid-request")
 
 
 def test_a_statement_covers_thirty_days_when_nothing_is_said(callers: Callers) -> None:

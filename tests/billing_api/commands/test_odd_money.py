@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -87,3 +88,48 @@ def test_odd_money_has_a_defined_outcome(world, case: str) -> None:
     assert world.available(anna) == available
     assert ReviewItem.objects.filter(kind="money_without_invoice").exists() is reported
     holds()
+
+
+def test_money_of_another_currency_stands_in_a_statement_of_its_own(world: Any) -> None:
+    from billing_api.billing_service import queries
+    from billing_api.billing_service.statement import make_statement, statement_view
+
+    shop(world)
+    anna, _, invoice = _open(world)
+    world.hear(world.payment(invoice.id, anna.user_id, amount=1500, currency="USD"), 5)
+    view = queries.account_view(anna.user_id)
+    dollars = {"amount": 1500, "currency": "USD"}
+    assert view["currency"] == view["balance"]["currency"] == "RUB"
+    assert [one["currency"] for one in view["balances"]] == ["RUB", "USD"]
+    assert view["balances"][1] == {"currency": "USD", "balance": dollars, "available": dollars}
+    assert queries.money_flow(anna.user_id)["received"] == {"amount": 49900, "currency": "RUB"}
+    today = world.now.date()
+    made = {
+        code: statement_view(make_statement(anna.user_id, date(2026, 1, 1), today, code))
+        for code in ("RUB", "USD")
+    }
+    assert [one["amount"] for one in made["USD"]["movements"]] == [dollars]
+    assert made["USD"]["closing_balance"] == dollars
+    assert {one["amount"]["currency"] for one in made["RUB"]["movements"]} == {"RUB"}
+
+
+def test_a_bank_transfer_and_its_refund_are_told_as_such(world: Any) -> None:
+    from billing_api.billing_service.models import Payment
+    from billing_api.billing_service.statement import make_statement
+
+    shop(world)
+    anna, _, invoice = _open(world)
+    state = world.payment(invoice.id, anna.user_id)
+    world.hear(state, 5)
+    world.hear(world.refund(state, 10000), 6)
+    told = {}
+    for provider in ("cloudpayments", "bank_transfer"):
+        Payment.objects.filter(id=state.payment_id).update(provider=provider)
+        made = make_statement(anna.user_id, date(2026, 1, 1), world.now.date())
+        told[provider] = [
+            (one.description_ru.split()[0], one.description_en.rstrip(" *0123456789"))
+            for one in made.movements
+            if one.document_id == state.payment_id or one.kind == "refund"
+        ]
+    assert told["cloudpayments"] == [("Оплата", "Card payment"), ("Возврат", "Refund to card")]
+    assert told["bank_transfer"] == [("Оплата", "Bank transfer"), ("Возврат", "Refund by bank transfer")]

@@ -123,11 +123,23 @@ class AccountBody(serializers.Serializer[Any]):
     time_zone = serializers.CharField()
 
 
+class FlowBody(serializers.Serializer[Any]):
+    """What provider payments brought and refunds took in one currency; both >= 0."""
+
+    currency = serializers.CharField()
+    received = MoneyField()
+    refunded = MoneyField()
+
+
 class AccountFlowBody(AccountBody):
-    """``received`` and ``refunded``: all provider payments and refunds posted for the user."""
+    """``flows``: all provider payments and refunds posted for the user, the account's own currency first.
+
+    ``received`` and ``refunded`` are those of its own currency.
+    """
 
     received = MoneyField()
     refunded = MoneyField()
+    flows = FlowBody(many=True)
 
 
 class ChargeBody(serializers.Serializer[Any]):

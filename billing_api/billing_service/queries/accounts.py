@@ -47,19 +47,24 @@ def _standing(account: Account | None, currency: str) -> dict[str, Any]:
 
 
 def money_flow(user_id: UUID) -> dict[str, Any]:
-    """All money of provider payments and refunds of a user, in the account's own currency; both >= 0."""
+    """All money of provider payments and refunds of a user, from the ledger; both >= 0.
+
+    ``flows``: every currency apart, the account's own first, which ``received`` and ``refunded`` repeat.
+    """
     account = Account.objects.get(user_id=user_id)
-    moved = LedgerEntry.objects.filter(
-        account=account, ledger_account=LedgerAccount.PROVIDER_CLEARING, currency=account.currency
-    )
-    sums = moved.aggregate(
+    moved = LedgerEntry.objects.filter(account=account, ledger_account=LedgerAccount.PROVIDER_CLEARING)
+    sums = moved.values("currency").annotate(
         received=Coalesce(Sum("amount_minor", filter=Q(amount_minor__gt=0)), 0),
         refunded=Coalesce(Sum("amount_minor", filter=Q(amount_minor__lt=0)), 0),
     )
-    return {
-        "received": money(sums["received"], account.currency),
-        "refunded": money(-sums["refunded"], account.currency),
-    }
+    found = {one["currency"]: (one["received"], -one["refunded"]) for one in sums.order_by("currency")}
+    own = account.currency
+    ordered = {own: found.pop(own, (0, 0))} | found
+    flows = [
+        {"currency": code, "received": money(received, code), "refunded": money(refunded, code)}
+        for code, (received, refunded) in ordered.items()
+    ]
+    return {"received": flows[0]["received"], "refunded": flows[0]["refunded"], "flows": flows}
 
 
 def charges(user_id: UUID) -> QuerySet[InvoiceLine]:

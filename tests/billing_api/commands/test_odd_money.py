@@ -9,6 +9,7 @@ import pytest
 
 from tests.billing_api.commands.test_changing import close_answers, holds, shop, subscriber
 from tests.billing_api.commands.test_renewing import run
+from tests.billing_api.proofs.test_documents import SELLER, read_csv, text_of
 
 
 def _open(world: Any) -> tuple[Any, Any, Any]:
@@ -102,7 +103,13 @@ def test_money_of_another_currency_stands_in_a_statement_of_its_own(world: Any) 
     assert view["currency"] == view["balance"]["currency"] == "RUB"
     assert [one["currency"] for one in view["balances"]] == ["RUB", "USD"]
     assert view["balances"][1] == {"currency": "USD", "balance": dollars, "available": dollars}
-    assert queries.money_flow(anna.user_id)["received"] == {"amount": 49900, "currency": "RUB"}
+    flow = queries.money_flow(anna.user_id)
+    roubles, nothing = {"amount": 49900, "currency": "RUB"}, {"amount": 0, "currency": "USD"}
+    assert flow["received"] == roubles
+    assert flow["flows"] == [
+        {"currency": "RUB", "received": roubles, "refunded": {"amount": 0, "currency": "RUB"}},
+        {"currency": "USD", "received": dollars, "refunded": nothing},
+    ]
     today = world.now.date()
     made = {
         code: statement_view(make_statement(anna.user_id, date(2026, 1, 1), today, code))
@@ -111,6 +118,25 @@ def test_money_of_another_currency_stands_in_a_statement_of_its_own(world: Any) 
     assert [one["amount"] for one in made["USD"]["movements"]] == [dollars]
     assert made["USD"]["closing_balance"] == dollars
     assert {one["amount"]["currency"] for one in made["RUB"]["movements"]} == {"RUB"}
+
+
+def test_a_statement_of_dollars_is_of_dollars_on_paper_and_in_a_spreadsheet(world: Any) -> None:
+    from billing_api.billing_service.documents.statement_csv import statement_csv
+    from billing_api.billing_service.documents.statement_document import statement_pdf
+    from billing_api.billing_service.statement import make_statement
+
+    shop(world)
+    anna, _, invoice = _open(world)
+    world.hear(world.payment(invoice.id, anna.user_id, amount=1500, currency="USD"), 5)
+    days = (date(2026, 1, 1), world.now.date())
+    table = read_csv(b"".join(statement_csv(make_statement(anna.user_id, *days, "USD"), "en")), ",")
+    assert {row[7] for row in table[1:]} == {"USD"}
+    assert table[-1][4:7] == ["0.00", "15.00", "15.00"]
+    made = make_statement(anna.user_id, *days, "USD")
+    text = text_of(b"".join(statement_pdf(made, SELLER, "en", world.now)))
+    assert "Charged, USD Credited, USD Balance, USD" in text
+    assert "Closing balance 15.00" in text
+    assert "RUB" not in text
 
 
 def test_a_bank_transfer_and_its_refund_are_told_as_such(world: Any) -> None:

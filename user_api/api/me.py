@@ -16,9 +16,9 @@ from user_api.api.account_schemas import (
 )
 from user_api.api.auth import open_for
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser
+from user_api.api.presence import prove_password
 from user_api.user_service import repository
 from user_api.user_service.change_password import change_password
-from user_api.user_service.confirm_password import confirm_password
 from user_api.user_service.update_profile import update_profile
 
 router = APIRouter(prefix="/v1/me", tags=["me"], responses=problem_responses(401))
@@ -47,14 +47,7 @@ async def patch_me(
     if "email" in changes:
         if body.current_password is None:
             raise forbidden("password-required", "A new e-mail needs the current password.")
-        await confirm_password(
-            resources.sessions,
-            resources.passwords,
-            user_id=user.user_id,
-            password=body.current_password.get_secret_value(),
-            address=address,
-            now=resources.clock.now(),
-        )
+        await prove_password(resources, user.user_id, body.current_password, address)
     changed = await update_profile(resources.sessions, user.user_id, changes, resources.clock.now())
     return UserView.of(changed)
 

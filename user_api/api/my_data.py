@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from fastapi import APIRouter, status
 from fastapi.responses import JSONResponse
@@ -11,24 +10,11 @@ from fastapi.responses import JSONResponse
 from shared.asgi import problem_responses
 from user_api.api.account_schemas import ConfirmBody, ErasureView
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser
-from user_api.resources import Resources
-from user_api.user_service.confirm_password import confirm_password
+from user_api.api.presence import prove_password
 from user_api.user_service.erase_user import erase_user, finish_erasure
 from user_api.user_service.export_data import export_data
-from user_api.user_service.models import User
 
 router = APIRouter(prefix="/v1/me", tags=["me"], responses=problem_responses(401, 403, 429))
-
-
-async def _confirm(resources: Resources, user_id: UUID, body: ConfirmBody, address: str) -> User:
-    return await confirm_password(
-        resources.sessions,
-        resources.passwords,
-        user_id=user_id,
-        password=body.current_password.get_secret_value(),
-        address=address,
-        now=resources.clock.now(),
-    )
 
 
 @router.post("/data-export", response_model=dict[str, Any])
@@ -36,7 +22,7 @@ async def post_data_export(
     body: ConfirmBody, resources: AppResources, user: CurrentUser, address: ClientAddress
 ) -> JSONResponse:
     """Everything kept about the signed-in user, in one document. Writes nothing, so it needs no key."""
-    await _confirm(resources, user.user_id, body, address)
+    await prove_password(resources, user.user_id, body.current_password, address)
     document = await export_data(resources.commerce, resources.session_store, user.user_id)
     return JSONResponse(document, headers={"Content-Disposition": 'attachment; filename="my-data.json"'})
 
@@ -50,7 +36,7 @@ async def delete_me(
     409 `payment-in-progress` while a payment or refund is on its way. Subscriptions end; documents and
     the ledger keep a bare id.
     """
-    confirmed = await _confirm(resources, user.user_id, body, address)
+    confirmed = await prove_password(resources, user.user_id, body.current_password, address)
     act = await erase_user(resources.commerce, user.user_id, confirmed.password_hash)
     shown = ErasureView.model_validate(act, from_attributes=True)
     await finish_erasure(resources.commerce, resources.session_store, user.user_id)

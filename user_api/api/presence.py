@@ -1,23 +1,34 @@
-"""Whether the owner of a session sits there now."""
+"""Whether the owner of a session sits there now, as routes ask before something that matters."""
 
 from __future__ import annotations
+
+from uuid import UUID
 
 from pydantic import SecretStr
 
 from shared.auth import EndUser
 from user_api.resources import Resources
-from user_api.user_service.confirm_password import require_recent_proof
+from user_api.user_service.confirm_password import confirm_password, require_recent_proof
+from user_api.user_service.models import User
+
+
+async def prove_password(resources: Resources, user_id: UUID, password: SecretStr, address: str) -> User:
+    """Raises ``password-incorrect`` (403), ``too-many-attempts`` (429)."""
+    return await confirm_password(
+        resources.sessions,
+        resources.passwords,
+        user_id=user_id,
+        password=password.get_secret_value(),
+        address=address,
+        now=resources.clock.now(),
+    )
 
 
 async def prove_presence(
     resources: Resources, user: EndUser, password: SecretStr | None, address: str
 ) -> None:
-    """Raises ``password-required`` and ``password-incorrect`` (403), ``too-many-attempts`` (429)."""
-    await require_recent_proof(
-        resources.sessions,
-        resources.passwords,
-        user=user,
-        password=password.get_secret_value() if password is not None else None,
-        address=address,
-        now=resources.clock.now(),
-    )
+    """The password, or a sign-in that is still fresh. Raises ``password-required`` (403) else."""
+    if password is not None:
+        await prove_password(resources, user.user_id, password, address)
+    else:
+        require_recent_proof(user)

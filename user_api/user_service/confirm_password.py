@@ -25,18 +25,8 @@ from user_api.user_service.throttle_login import (
 PROOF_LIFETIME: Final = timedelta(minutes=5)
 
 
-async def require_recent_proof(
-    sessions: Sessions, hasher: Passwords, *, user: EndUser, password: str | None, address: str, now: datetime
-) -> None:
-    """Passes with the password, or without it within ``PROOF_LIFETIME`` of the sign-in.
-
-    Raises ``password-required`` (403) and what ``confirm_password`` does.
-    """
-    if password is not None:
-        await confirm_password(
-            sessions, hasher, user_id=user.user_id, password=password, address=address, now=now
-        )
-        return
+def require_recent_proof(user: EndUser) -> None:
+    """Passes within ``PROOF_LIFETIME`` of the sign-in; raises ``password-required`` (403) later."""
     # A session is given its id at the sign-in. Both moments are the host's: nobody leaves the keyboard
     # because the suite's clock is moved.
     if SystemClock().now() - made_at(user.family_id) > PROOF_LIFETIME:

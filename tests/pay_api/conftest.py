@@ -21,6 +21,7 @@ from cryptography.fernet import Fernet
 
 from deploy.processes import KEEP_ALIVE_SECONDS
 from pay_api.main import create_app
+from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context, open_context
 from pay_api.sandbox.cryptogram import make_packet
 from pay_api.sandbox.main import create_app as create_sandbox
@@ -255,6 +256,21 @@ async def at_home(house: House) -> AsyncIterator[Pay]:
 async def pay(house: House) -> AsyncIterator[Pay]:
     async with at_home(house) as client:
         yield client
+
+
+async def lost_renewal(pay: Pay, ctx: Context) -> tuple[str, str, str]:
+    """A merchant's charge whose request never reached the provider: payer, saved card, unknown payment."""
+    body = pay.body()
+    body["method"]["save_method"] = True
+    method_id = (await pay.start(body)).json()["payment_method_id"]
+    saved = {"kind": "saved_method", "payment_method_id": method_id}
+    renewal = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
+    await pay.start(renewal)
+    await pay.fault(kind="timeout_before", method="payments/tokens/charge", manner="close")
+    while await charge_queued(ctx):
+        pass
+    assert (await pay.show(renewal["payment_id"]))["status"] == "unknown"
+    return body["user_id"], method_id, renewal["payment_id"]
 
 
 async def event_types(db: asyncpg.Pool, aggregate_id: str) -> list[str]:

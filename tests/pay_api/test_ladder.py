@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
-from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.ladder import LADDER, believes_miss, may_resend, next_query_at
 from pay_api.pay_service.reconcile import reconcile
-from tests.pay_api.conftest import Pay, event_types
+from tests.pay_api.conftest import Pay, event_types, lost_renewal
 
 SENT = datetime(2027, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -72,20 +70,6 @@ def test_when_not_found_is_believed(
     assert believes_miss(SENT, missed_at, now) is believed
 
 
-async def _lost_renewal(pay: Pay, ctx: Context) -> dict[str, Any]:
-    """A merchant's charge whose request never reached the provider."""
-    body = pay.body()
-    body["method"]["save_method"] = True
-    method_id = (await pay.start(body)).json()["payment_method_id"]
-    saved = {"kind": "saved_method", "payment_method_id": method_id}
-    renewal = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
-    await pay.start(renewal)
-    await pay.fault(kind="timeout_before", method="payments/tokens/charge", manner="close")
-    while await charge_queued(ctx):
-        pass
-    return await pay.show(renewal["payment_id"])
-
-
 async def _ask_now(ctx: Context, db: asyncpg.Pool, payment_id: str) -> None:
     """One question now, whatever the ladder says."""
     await db.execute(
@@ -106,7 +90,8 @@ async def _ask_now(ctx: Context, db: asyncpg.Pool, payment_id: str) -> None:
 async def test_the_charge_is_sent_again_exactly_inside_the_window(
     pay: Pay, ctx: Context, db: asyncpg.Pool, age: timedelta, sent_again: bool
 ) -> None:
-    view = await _lost_renewal(pay, ctx)
+    _, _, payment_id = await lost_renewal(pay, ctx)
+    view = await pay.show(payment_id)
     pay.clock.advance(age)
     await _ask_now(ctx, db, view["id"])
     assert len(await pay.effects(view["user_id"])) == 1 + sent_again  # the first one saved the card

@@ -15,7 +15,7 @@ from pay_api.pay_service.reconcile import reconcile
 from pay_api.providers.base import Charge, ChargeOutcome, Provider, Unknown
 from pay_api.worker import GIVEN_UP
 from shared.ids import new_id
-from tests.pay_api.conftest import TOKEN, Pay, event_types, history
+from tests.pay_api.conftest import TOKEN, Pay, event_types, history, lost_renewal
 
 
 @pytest.mark.parametrize("kind", ["timeout_after", "http_500_after", "truncated_json", "unknown_status"])
@@ -69,45 +69,19 @@ async def test_card_that_never_arrived_fails_after_two_misses(pay: Pay, ctx: Con
 async def test_saved_card_that_never_arrived_is_sent_again_under_the_same_id(
     pay: Pay, ctx: Context, db: asyncpg.Pool
 ) -> None:
-    body = pay.body()
-    body["method"]["save_method"] = True
-    method_id = (await pay.start(body)).json()["payment_method_id"]
-    saved = {"kind": "saved_method", "payment_method_id": method_id}
-    renewal = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
-    await pay.start(renewal)
-    await pay.fault(kind="timeout_before", method="payments/tokens/charge", manner="close")
-    while await charge_queued(ctx):
-        pass
-    assert (await pay.show(renewal["payment_id"]))["status"] == "unknown"
+    user_id, _, payment_id = await lost_renewal(pay, ctx)
     pay.clock.advance(timedelta(minutes=5))
     await reconcile(ctx)
-    assert (await pay.effects(body["user_id"])) == [("charged", 49_900)]  # too early to send again
+    assert (await pay.effects(user_id)) == [("charged", 49_900)]  # too early to send again
     for _ in range(3):
         pay.clock.advance(timedelta(minutes=3))
         await reconcile(ctx)
-    assert (await pay.show(renewal["payment_id"]))["status"] == "succeeded"
-    assert len(await pay.effects(body["user_id"])) == 2
-    attempts = await db.fetch(
-        "SELECT id FROM payment_attempt WHERE payment_id = $1", UUID(renewal["payment_id"])
-    )
-    assert [entry["request_id"] for entry in await pay.oracle(body["user_id"])][1:] == [
+    assert (await pay.show(payment_id))["status"] == "succeeded"
+    assert len(await pay.effects(user_id)) == 2
+    attempts = await db.fetch("SELECT id FROM payment_attempt WHERE payment_id = $1", UUID(payment_id))
+    assert [entry["request_id"] for entry in await pay.oracle(user_id)][1:] == [
         str(row["id"]) for row in attempts
     ]
-
-
-async def _lost_renewal(pay: Pay, ctx: Context) -> tuple[str, str, str]:
-    """A renewal whose first sending never arrived: payer, saved card, payment."""
-    body = pay.body()
-    body["method"]["save_method"] = True
-    method_id = (await pay.start(body)).json()["payment_method_id"]
-    saved = {"kind": "saved_method", "payment_method_id": method_id}
-    renewal = pay.body(user_id=body["user_id"], initiator="merchant", method=saved)
-    await pay.start(renewal)
-    await pay.fault(kind="timeout_before", method="payments/tokens/charge", manner="close")
-    while await charge_queued(ctx):
-        pass
-    assert (await pay.show(renewal["payment_id"]))["status"] == "unknown"
-    return body["user_id"], method_id, renewal["payment_id"]
 
 
 async def _detach(pay: Pay, user_id: str, method_id: str) -> int:
@@ -119,7 +93,7 @@ async def _detach(pay: Pay, user_id: str, method_id: str) -> int:
 async def test_card_is_not_detached_between_the_decision_to_send_again_and_the_call(
     pay: Pay, ctx: Context, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    user_id, method_id, payment_id = await _lost_renewal(pay, ctx)
+    user_id, method_id, payment_id = await lost_renewal(pay, ctx)
     provider = ctx.providers["cloudpayments"]
     send = type(provider).charge
     detached: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Final
 
 from billing_api.billing_service import (
     actors,
@@ -23,11 +24,8 @@ from billing_api.billing_service.reports import report
 from shared.period import Period, day_in_zone
 
 _OVER = ("cancelled", "expired")
-_FOR_A_PERIOD = (
-    "first",
-    "renewal",
-    "purchase",
-)  # what a subscription stands on; not a change or a correction
+# What a subscription stands on; not a change or a correction.
+_FOR_A_PERIOD: Final = ("first", "renewal", "purchase")
 
 
 def allocate(

@@ -10,9 +10,8 @@ import httpx
 
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.expire_payments import expire_payments
-from pay_api.pay_service.reconcile import reconcile
 from shared.ids import new_id
-from tests.pay_api.conftest import OK, OK_3DS, POOR, Pay, event_types
+from tests.pay_api.conftest import OK, OK_3DS, POOR, Pay, event_types, reconcile_all
 from tests.pay_api.test_threeds import bank_answers, local
 
 
@@ -99,7 +98,7 @@ async def test_holds_of_purchases_end_after_seven_days(pay: Pay, ctx: Context) -
     assert (await pay.show(view["id"]))["status"] == "authorized"
     pay.clock.advance(timedelta(hours=2))
     await expire_payments(ctx)
-    await reconcile(ctx)  # the provider gave it back by itself and refuses the void: asked, it says so
+    await reconcile_all(ctx)  # the provider gave it back by itself and refuses the void: asked, it says so
     shown = await pay.show(view["id"])
     assert shown["status"] == "cancelled"
     assert shown["captured"]["amount"] == 0

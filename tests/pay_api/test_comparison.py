@@ -14,9 +14,8 @@ import pytest
 
 from pay_api.pay_service.compare_daily import COUNTS, DailyComparison, Result, compare
 from pay_api.pay_service.context import Context
-from pay_api.pay_service.reconcile import reconcile
 from tests import servers
-from tests.pay_api.conftest import House, Pay, event_types, history
+from tests.pay_api.conftest import House, Pay, event_types, history, reconcile_all
 
 AN_HOUR = timedelta(hours=1)
 
@@ -25,7 +24,7 @@ AN_HOUR = timedelta(hours=1)
 async def quiet(pay: Pay, ctx: Context) -> Pay:
     """Nothing of earlier tests, nor what they left to be done, stands within the span that is compared."""
     pay.clock.advance(timedelta(days=5))
-    await reconcile(ctx)
+    await reconcile_all(ctx)
     pay.clock.advance(timedelta(days=5))
     return pay
 

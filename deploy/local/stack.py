@@ -237,12 +237,18 @@ class LocalStack:
     # --- the rest ------------------------------------------------------------------------------------------
 
     def down(self) -> None:
-        """Stops everything and keeps the data."""
+        """Stops everything and keeps the data: ours first, while the servers they finish their work with run.
+
+        supervisord alone would go through the list one by one, a second each, servers in between.
+        """
+        running = {name for name, _, _ in self.ps()}
+        self.supervisor.stop(running.difference(SERVERS))
+        self.supervisor.stop(running.intersection(SERVERS))
         self.supervisor.shutdown()
 
     def reset(self) -> None:
         """Stops everything and forgets it: data, secrets, ports, logs."""
-        self.supervisor.shutdown()
+        self.down()
         remove_tree(self.state.data_path)
         remove_tree(self.state.directory)
 

@@ -161,6 +161,8 @@ class Supervisor:
     def stop(self, names: Iterable[str]) -> None:
         """Stops them all at once and waits."""
         wanted = set(names)
+        if not wanted:
+            return
         for name in wanted:
             with contextlib.suppress(xmlrpc.client.Fault):
                 self._rpc.stopProcess(name, False)

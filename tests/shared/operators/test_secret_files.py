@@ -41,7 +41,13 @@ def run(command: tuple[str, ...], given: dict[str, str]) -> subprocess.Completed
     )
 
 
-@pytest.mark.parametrize("name", OWNERS)
+# One of each framework always, their longer like at length.
+LONGER = {"users-migrate", "billing-migrate"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in LONGER else ()) for name in OWNERS]
+)
 async def test_migrations_take_the_owner_s_address_from_a_file(name: str, tmp_path: Path) -> None:
     given, owners = {}, {}
     for database, setting in OWNERS[name].items():

@@ -19,6 +19,7 @@ from pay_api.api import (
     threeds,
     webhooks,
 )
+from pay_api.api.bounded import BoundedRequests
 from pay_api.api.card_keys import CardKeys
 from pay_api.api.deps import Edge
 from pay_api.health import database_health
@@ -95,5 +96,6 @@ def create_app(settings: Settings | None = None, ctx: Context | None = None) -> 
     for module in modules:
         app.include_router(module.router)
     asgi.add_docs(app)
+    app.add_middleware(BoundedRequests)
     asgi.install(app, database_health(context.engine))
     return app

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
-from shared import correlation, idempotency, problem
+from shared import correlation, idempotency, logs, problem
 from shared.clock import Clock
 from shared.errors import AppError
 from shared.pool import Pool
+
+# A run that failed frees its key in so many seconds, or leaves that to the end of its lease.
+RELEASE_SECONDS: Final = 0.5
+
+log = logs.logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,7 @@ async def run_keyed(keys: Keys, scope: idempotency.Scope, work: Work) -> Respons
     except AppError as error:
         status, body, headers = problem.of_error(error, correlation.current())
     except BaseException:
-        await keys.release(claim.row_id)
+        await _set_free(keys, claim.row_id)
         raise
     text = encode(jsonable_encoder(body))
     if idempotency.storable(status):
@@ -110,6 +116,15 @@ async def run_keyed(keys: Keys, scope: idempotency.Scope, work: Work) -> Respons
     else:
         await keys.release(claim.row_id)
     return _response(status, text, headers=headers)
+
+
+async def _set_free(keys: Keys, row_id: UUID) -> None:
+    """Never hides what the run failed of, nor makes its caller wait much longer for it."""
+    try:
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await keys.release(row_id)
+    except Exception as error:
+        log.warning("key-not-released", row_id=str(row_id), error=type(error).__name__)
 
 
 def encode(body: Any) -> str:

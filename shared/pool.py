@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from shared import tracing
+from shared import tracing, wait_budget
 
 
 class Connection(Protocol):
@@ -60,14 +60,15 @@ class Pool:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection whose statements commit one by one; raises TimeoutError when none is free in time."""
         pool = self._pool or await self._open()
-        async with pool.acquire(timeout=self._wait_seconds) as connection:
+        async with pool.acquire(timeout=wait_budget.left(self._wait_seconds)) as connection:
             yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside a transaction, committed at the end unless something was raised."""
         pool = self._pool or await self._open()
-        async with pool.acquire(timeout=self._wait_seconds) as connection, connection.transaction():
+        seconds = wait_budget.left(self._wait_seconds)
+        async with pool.acquire(timeout=seconds) as connection, connection.transaction():
             yield connection
 
     async def aclose(self) -> None:

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util.queue import AsyncAdaptedQueue
 
 from pay_api import timeouts
 from pay_api.providers.base import Provider
 from pay_api.providers.registry import open_providers
 from pay_api.settings import Settings
 from pay_api.vault import Vault
+from shared import wait_budget
 from shared.clock import Clock
 from shared.pool import Pool
 
 SOURCE: Final = "pay-api"
+
+
+class _Queue(AsyncAdaptedQueue[Any]):
+    """Free connections; whoever waits for one waits no longer than its request has time."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        return super().get(block, timeout if timeout is None else wait_budget.left(timeout))
+
+
+class _BudgetedPool(AsyncAdaptedQueuePool):
+    _queue_class = _Queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,8 @@ def open_context(settings: Settings, clock: Clock | None = None, *, pool_size: i
     url = settings.asyncpg_dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
     engine = create_async_engine(
         url,
+        poolclass=_BudgetedPool,
+        connect_args={"timeout": timeouts.DATABASE_POOL},
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=timeouts.DATABASE_POOL,

@@ -19,7 +19,7 @@ from prometheus_client import Counter
 
 from pay_api import timeouts
 from pay_api.providers.base import NotExecuted, Unknown
-from shared import failpoints, logs
+from shared import failpoints, logs, wait_budget
 
 TRIES: Final = 3  # only of what was certainly not executed
 _PAUSE_SECONDS: Final = 0.2
@@ -96,9 +96,15 @@ class Transport:
         if request_id is not None:
             headers["X-Request-ID"] = str(request_id)
         outcome: Answered | NotExecuted | Unknown = NotExecuted("no turn came in time")
+        # What is left of the request's time, with a moment to write the verdict.
+        seconds = wait_budget.left(timeouts.PROVIDER_CALL, keep_seconds=timeouts.SETTLING)
+        if seconds < timeouts.PROVIDER_LEAST:
+            CALLS.labels(path, "notexecuted").inc()
+            log.warning("provider-not-called", path=path, seconds=round(seconds, 3))
+            return NotExecuted("too little time was left to hear the answer")
         with contextlib.suppress(TimeoutError):
             # Turns, repeats and pauses share one time-out: the caller waits no longer than for one call.
-            async with asyncio.timeout(timeouts.PROVIDER_CALL):
+            async with asyncio.timeout(seconds):
                 for attempt in range(TRIES):
                     async with self._turns:
                         outcome = Unknown("time-out")

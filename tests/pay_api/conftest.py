@@ -71,7 +71,7 @@ class ThreadedServer:
         self.thread.join(10)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -94,7 +94,7 @@ def open_house(**of_the_sandbox: Any) -> Iterator[House]:
     """PayAPI and a sandbox that notify each other, on a database of their own."""
     urls = servers.create_database("pay", MIGRATE)
     clock = ManualClock(datetime.now(UTC))
-    pay_port, sandbox_port = _free_port(), _free_port()
+    pay_port, sandbox_port = free_port(), free_port()
     settings = Settings(
         app_env="test",
         log_level="ERROR",

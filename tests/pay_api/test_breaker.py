@@ -112,5 +112,9 @@ def test_time_outs_fit_into_each_other() -> None:
     assert timeouts.PROVIDER_CALL == 23.0
     assert timeouts.PROVIDER_CONNECT < timeouts.PROVIDER_CALL <= users_pay.TIMEOUT_SECONDS - 2
     assert timeouts.CARD_KEY_CALL < timeouts.PROVIDER_CALL
-    # A single wait for the database fits beside the whole conversation with the provider.
-    assert timeouts.PROVIDER_CALL + timeouts.DATABASE_POOL <= users_pay.TIMEOUT_SECONDS
+    # One request, whatever it waits for, ends before its caller gives up; so does what undoes it.
+    assert timeouts.REQUEST + timeouts.UNDOING < users_pay.TIMEOUT_SECONDS
+    assert timeouts.PROVIDER_CALL + timeouts.SETTLING <= timeouts.REQUEST
+    assert timeouts.PROVIDER_CONNECT <= timeouts.PROVIDER_LEAST
+    # Three waits for a connection leave the provider more than the least.
+    assert 3 * timeouts.DATABASE_POOL + timeouts.PROVIDER_LEAST + timeouts.SETTLING < timeouts.REQUEST

@@ -164,6 +164,7 @@ class Operation(Base):
     amount_minor: Mapped[int]
     status: Mapped[str]
     reason: Mapped[str]
+    refusal: Mapped[str | None]
     caller: Mapped[str]
     first_sent_at: Mapped[datetime]
     last_sent_at: Mapped[datetime]
@@ -193,8 +194,14 @@ class Refund(Base):
     last_sent_at: Mapped[datetime | None]
     last_missed_at: Mapped[datetime | None]
     next_query_at: Mapped[datetime | None]
+    staff_word: Mapped[str | None]
     created_at: Mapped[datetime]
     succeeded_at: Mapped[datetime | None]
+
+    @property
+    def waits_for_person(self) -> bool:
+        """By itself nothing happens to it any more: to be sent by hand, or a day of questions was in vain."""
+        return self.status in ("processing", "unknown") and self.next_query_at is None
 
 
 class Transition(Base):

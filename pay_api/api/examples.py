@@ -54,7 +54,13 @@ CONFIRMATION: Final = [
     }
 ]
 REFUND_CONFIRMATION: Final = [
-    {"refund_id": _ORDER, "reason": "payment order 118 of 14 May", "actor": "accountant@cinema.example"}
+    {"refund_id": _ORDER, "reason": "payment order 118 of 14 May", "actor": "accountant@cinema.example"},
+    {
+        "refund_id": _ORDER,
+        "finding": "not_sent",
+        "reason": "the cabinet shows no such refund",
+        "actor": "accountant@cinema.example",
+    },
 ]
 REVIEW_SETTLEMENT: Final = [
     {

@@ -76,11 +76,12 @@ async def confirm_sent_refund(
     caller: ServiceDep,
     key: KeyHeader = None,
 ) -> Response:
-    """Staff sent the money of a refund that no provider can send: it is refunded now."""
+    """A refund that waits for a person: its money was sent by hand and counts now, or was not and is free."""
 
     async def work() -> tuple[int, Any]:
         await confirm_refund(
-            edge.ctx, ConfirmRefund(payment_id, body.refund_id, body.actor, body.reason, caller.name)
+            edge.ctx,
+            ConfirmRefund(payment_id, body.refund_id, body.finding, body.actor, body.reason, caller.name),
         )
         return 201, json_of(await load_view(edge, payment_id))
 

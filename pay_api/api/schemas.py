@@ -206,11 +206,12 @@ class TransferConfirmationBody(_Body):
 
 
 class RefundConfirmationBody(_Body):
-    """``actor`` is the person of staff who sent the money back by hand."""
+    """``actor`` is the person of staff who sent the money back by hand, or saw that it was not sent."""
 
     model_config = _strict(examples.REFUND_CONFIRMATION)
 
     refund_id: UUID
+    finding: Literal["sent", "not_sent"] = "sent"
     reason: Reason
     actor: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 
@@ -267,9 +268,10 @@ class PublicRefundView(BaseModel):
 
 
 class RefundView(PublicRefundView):
-    """A refund as services see it."""
+    """A refund as services see it; ``waits_for_person``: by itself nothing happens to it any more."""
 
     reason: str
+    waits_for_person: bool
 
 
 class PublicPaymentView(BaseModel):
@@ -302,6 +304,7 @@ class PaymentView(PublicPaymentView):
     model_config = ConfigDict(json_schema_extra={"examples": list(examples.PAYMENT)})
 
     user_id: UUID
+    review_reason: str | None  # why it needs review
     refunds: list[RefundView]
 
 
@@ -368,6 +371,7 @@ def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> P
         refunded=Money(payment.refunded_minor, currency),
         settles_invoice=payment.settles_invoice,
         late=payment.late,
+        review_reason=payment.review_reason,
         payment_method_id=payment.payment_method_id,
         card_mask=payment.card_mask,
         next_action=next_action(payment, links),
@@ -385,6 +389,7 @@ def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> P
                 cancellation_id=refund.cancellation_id,
                 refund_order_id=refund.refund_order_id,
                 created_at=refund.created_at,
+                waits_for_person=refund.waits_for_person,
             )
             for refund in refunds
         ],

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
+from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pay_api import repository
 from pay_api.models import Attempt, Operation, Payment
-from pay_api.pay_service import receipts
+from pay_api.pay_service import receipts, transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.settle_attempt import settle
@@ -28,6 +30,9 @@ from pay_api.providers.base import (
 from shared import logs
 from shared.errors import AppError, conflict
 from shared.ids import new_id
+from shared.queue.messages.payments import PaymentStatus
+
+REFUSED: Final = Counter("payment_operations_refused_total", "Captures and voids refused", ["kind"])
 
 log = logs.logger(__name__)
 
@@ -117,14 +122,49 @@ async def finish_operation(ctx: Context, operation_id: UUID, outcome: OperationO
                     ctx, session, payment, attempt, _effect(operation, attempt), actor=actor, now=now
                 )
             case Refused(why) | AwaitsPerson(why):
-                # It may have been refused because it had been done before: only the state itself tells.
-                log.warning("operation-refused", operation_id=str(operation_id), why=why)
-                operation.status, operation.next_query_at = "unknown", now
+                await _refused(session, payment, operation, why, actor, now)
             case NotExecuted():
                 end_operation(operation, "failed", now)
             case Unknown():
                 operation.status = "unknown"
                 operation.next_query_at = next_query_at(operation.first_sent_at, now)
+
+
+async def _refused(
+    session: AsyncSession, payment: Payment, operation: Operation, why: str, actor: str, now: datetime
+) -> None:
+    """It may have been refused because it had been done before: only the state itself tells.
+
+    It is sent a second time only to a hold that stands; refused again, it is over and people are told.
+    """
+    REFUSED.labels(operation.kind).inc()
+    log.error(
+        "operation-refused",
+        kind=operation.kind,
+        operation_id=str(operation.id),
+        payment_id=str(payment.id),
+        why=why,
+    )
+    if operation.refusal is None:
+        operation.refusal = why[:500]
+        operation.status, operation.next_query_at = "unknown", now
+        return
+    end_operation(operation, "failed", now)
+    if operation.kind == "void":
+        await ask_a_person(session, payment, f"the hold is not given back: {why}", actor, now)
+
+
+async def ask_a_person(
+    session: AsyncSession, payment: Payment, reason: str, actor: str, now: datetime
+) -> None:
+    """Puts a held purchase under review; its attempt stays as it is, later news still settle it.
+
+    The hold of a card check is not worth a person: it ends by itself.
+    """
+    if payment.status != PaymentStatus.AUTHORIZED or payment.purpose != "invoice":
+        return
+    payment.review_reason, payment.expires_at = reason[:500], None
+    await transitions.step(session, payment, PaymentStatus.NEEDS_REVIEW, actor=actor, reason=reason, now=now)
 
 
 def _effect(operation: Operation, attempt: Attempt) -> Succeeded | Voided:

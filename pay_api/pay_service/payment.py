@@ -131,6 +131,7 @@ EDGES: Final[dict[Status, frozenset[Status]]] = {
 _STAY: Final = Stay()
 _ALARM: Final = Stay(alarming=True)
 _REVIEW: Final = Move(Status.NEEDS_REVIEW)
+_LATE_REVIEW: Final = Move(Status.NEEDS_REVIEW, late=True)
 _WAITING: Final[dict[Seen, Decision]] = {
     Seen.CHALLENGED: Move(Status.ACTION_REQUIRED),
     Seen.AUTHORIZED: Move(Status.AUTHORIZED),
@@ -150,7 +151,7 @@ _OVER: Final[dict[Seen, Decision]] = {
     **dict.fromkeys(Seen, _STAY),
     Seen.SUCCEEDED: Move(Status.SUCCEEDED, late=True),
     Seen.AUTHORIZED: Move(Status.AUTHORIZED, late=True),
-    Seen.MISMATCH: _REVIEW,
+    Seen.MISMATCH: _LATE_REVIEW,
 }
 
 TABLE: Final[dict[Status, dict[Seen, Decision]]] = {
@@ -196,7 +197,7 @@ def decide(
     if frozen and status is Status.NEEDS_REVIEW:
         return _STAY
     if voided and status is Status.CANCELLED:
-        after_void: dict[Seen, Decision] = {Seen.AUTHORIZED: _STAY, Seen.SUCCEEDED: _REVIEW}
+        after_void: dict[Seen, Decision] = {Seen.AUTHORIZED: _STAY, Seen.SUCCEEDED: _LATE_REVIEW}
         return after_void.get(seen, TABLE[status][seen])
     decision = TABLE[status][seen]
     may_reopen = reopens and Status.ACTION_REQUIRED in EDGES[status]

@@ -7,9 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from pay_api import repository
-from pay_api.models import Attempt, Operation, Refund
+from pay_api.models import Attempt, Operation, Payment, Refund
+from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.ladder import (
     GIVE_UP_AFTER,
@@ -19,7 +21,12 @@ from pay_api.pay_service.ladder import (
     next_query_at,
     register_span,
 )
-from pay_api.pay_service.operate import end_operation, finish_operation, send_operation
+from pay_api.pay_service.operate import (
+    ask_a_person,
+    end_operation,
+    finish_operation,
+    send_operation,
+)
 from pay_api.pay_service.refund_payment import complete_refund, settle_refund
 from pay_api.pay_service.settle_attempt import settle
 from pay_api.providers.base import Authorized, Done, Succeeded, Voided
@@ -51,12 +58,16 @@ async def reconcile_operation(ctx: Context, operation_id: UUID) -> None:
         await _end(ctx, operation, attempt, found)
         return
     async with ctx.sessions.begin() as session:
+        payment = await repository.lock_payment(session, operation.payment_id)
         stored = await session.get(Operation, operation_id, populate_existing=True, with_for_update=True)
+        assert payment is not None
         assert stored is not None
         if stored.status not in ("started", "unknown"):
             return
         if now - stored.first_sent_at >= GIVE_UP_AFTER:
-            _give_up_operation(stored, still_held=isinstance(found, Authorized), now=now)
+            await _give_up_operation(
+                session, payment, stored, still_held=isinstance(found, Authorized), now=now
+            )
             return
         again = isinstance(found, Authorized) and now - stored.last_sent_at >= RESEND_FROM
         stored.status = "unknown"
@@ -68,13 +79,19 @@ async def reconcile_operation(ctx: Context, operation_id: UUID) -> None:
         await finish_operation(ctx, operation_id, await send_operation(ctx, operation), ACTOR)
 
 
-def _give_up_operation(operation: Operation, *, still_held: bool, now: datetime) -> None:
-    """After a day nothing is sent any more. A hold that stands was never touched: it is free again."""
-    if still_held:
-        end_operation(operation, "failed", now)
-    else:
-        operation.status, operation.next_query_at = "unknown", None
+async def _give_up_operation(
+    session: AsyncSession, payment: Payment, operation: Operation, *, still_held: bool, now: datetime
+) -> None:
+    """After a day nothing is sent any more. A hold that stands was never touched: it is free again.
+
+    When the provider does not even say how it stands, a person looks.
+    """
     _report(operation.kind, operation.id, operation.payment_id)
+    if still_held or payment.purpose != "invoice":
+        end_operation(operation, "failed", now)
+        return
+    operation.status, operation.next_query_at = "unknown", None
+    await ask_a_person(session, payment, f"no verdict of a {operation.kind} after a day", ACTOR, now)
 
 
 def _report(kind: str, row_id: UUID, payment_id: UUID) -> None:
@@ -133,6 +150,9 @@ async def reconcile_refund(ctx: Context, refund_id: UUID) -> None:
             # A notification or the daily comparison may still tell; nothing is sent by itself any more.
             stored.next_query_at = None
             _report("refund", stored.id, stored.payment_id)
+            transitions.touch(payment, now)
+            await session.flush()
+            await transitions.tell_of_refunds(session, payment)
             return
         stored.next_query_at = next_query_at(first, now)
         if rows is not None:

@@ -184,7 +184,7 @@ async def settle_refund(
             refund.status, refund.next_query_at = "failed", None
             transitions.touch(payment, now)  # wakes whoever watches
             await session.flush()
-            await transitions.tell_refused_refund(session, payment)
+            await transitions.tell_of_refunds(session, payment)
         case Refused():  # told already
             pass
         case AwaitsPerson():  # nothing to ask and nothing to send: see confirm_refund

@@ -16,6 +16,7 @@ from pay_api.models import Attempt, Payment, Transition
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import NO_EFFECT
+from pay_api.pay_service.operate import end_operation
 from pay_api.pay_service.settle_attempt import Observation, mark_late, write_outcome
 from pay_api.providers.base import Declined, Succeeded, Voided
 from shared.errors import conflict, invalid, not_found
@@ -71,10 +72,13 @@ async def settle_review(ctx: Context, command: SettleReview) -> None:
         attempt = attempt or await repository.last_attempt(session, payment.id)
         assert attempt is not None
         seen = _observation(payment, attempt, command)
+        await _end_live_operation(session, payment, command.finding, now)
         if isinstance(seen, Succeeded):
             payment.settles_invoice = seen.amount_minor == payment.amount_minor
             if closed:
                 await mark_late(session, payment)
+        else:
+            payment.late = payment.duplicate = False  # no money of it came after all
         write_outcome(payment, attempt, seen, _TO[command.finding], reason, now)
         payment.awaits_card, payment.expires_at = False, None
         await transitions.step(
@@ -114,6 +118,16 @@ async def _was_said(
         )
     )
     return found is not None
+
+
+async def _end_live_operation(
+    session: AsyncSession, payment: Payment, finding: Finding, now: datetime
+) -> None:
+    """A capture or void nobody heard of any more is over with the review."""
+    operation = await repository.live_operation(session, payment.id)
+    if operation is not None:
+        meant = Finding.VOIDED if operation.kind == "void" else Finding.PAID
+        end_operation(operation, "succeeded" if finding is meant else "failed", now)
 
 
 def _observation(payment: Payment, attempt: Attempt, command: SettleReview) -> Observation:

@@ -138,6 +138,15 @@ async def _write_intent(ctx: Context, command: StartPayment, keep: Keep | None) 
     intent = await _write_first_of_invoice(ctx, command, keep)
     if intent is not None:
         return intent
+    try:
+        return await _write_locked(ctx, command, keep)
+    except asyncpg.UniqueViolationError:
+        # Late money of an earlier payment took the invoice after it was looked at: now it is seen.
+        return await _write_locked(ctx, command, keep)
+
+
+async def _write_locked(ctx: Context, command: StartPayment, keep: Keep | None) -> Intent | None:
+    intent: Intent | None = None
     async with ctx.pool.transaction() as connection:
         if not await _is_there(ctx, connection, command):
             if command.initiator == "customer":

@@ -77,6 +77,7 @@ def state_of(payment: Payment, refunds: Sequence[Refund]) -> PaymentState:
                 amount=Money(refund.amount_minor, currency),
                 status=refund.status,
                 reason=refund.reason,
+                waits_for_person=refund.waits_for_person,
                 cancellation_id=refund.cancellation_id,
                 refund_order_id=refund.refund_order_id,
                 origin=refund.origin,
@@ -171,8 +172,9 @@ async def _tell(session: AsyncSession, payment: Payment) -> None:
         await add_async(session, SOURCE, event_type, payment.id, state, payment.updated_at)
 
 
-async def tell_refused_refund(session: AsyncSession, payment: Payment) -> None:
-    """``payment.succeeded`` once more: the money stays, and the list of refunds says which one failed.
+async def tell_of_refunds(session: AsyncSession, payment: Payment) -> None:
+    """``payment.succeeded`` once more: the money stays, and the list of refunds says which one failed, or
+    waits for a person.
 
     ``payment.refunded`` would be untrue: it means that money went back.
     """

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from pay_api import repository
 from pay_api.models import Attempt, Payment
 from pay_api.pay_service.context import Context
@@ -50,6 +52,16 @@ async def write_verdict(
     ctx: Context, payment_id: UUID, attempt_id: UUID, outcome: ChargeOutcome, actor: str = ACTOR
 ) -> None:
     """Writes the provider's answer; one that comes after a webhook or a query changes nothing."""
+    try:
+        await _write(ctx, payment_id, attempt_id, outcome, actor)
+    except IntegrityError:
+        # Late money, and another payment took the invoice after it was looked at: now it is seen.
+        await _write(ctx, payment_id, attempt_id, outcome, actor)
+
+
+async def _write(
+    ctx: Context, payment_id: UUID, attempt_id: UUID, outcome: ChargeOutcome, actor: str
+) -> None:
     async with ctx.sessions.begin() as session:
         payment = await repository.lock_payment(session, payment_id)
         attempt = await repository.lock_attempt(session, attempt_id)

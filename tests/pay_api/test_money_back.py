@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from pay_api.pay_service import operate
 from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context
+from pay_api.pay_service.expire_payments import expire_payments
 from pay_api.providers.base import Refused
 from pay_api.providers.cloudpayments import CloudPayments
 from shared.ids import new_id
-from tests.pay_api.conftest import OK_3DS, POOR, Pay, event_types
+from tests.pay_api.conftest import OK_3DS, POOR, Pay, event_types, reconcile_all
+from tests.pay_api.test_webhooks import tell
 
 
 def rub(amount: int) -> dict[str, object]:
@@ -246,3 +250,76 @@ async def test_database_refuses_unlawful_steps_and_rewritten_history(pay: Pay, d
             raise AssertionError(f"allowed: {statement}")
     finally:
         await connection.close()
+
+
+async def _refused(*_: object) -> Refused:
+    return Refused("the hold is disputed")
+
+
+async def test_a_void_the_provider_refuses_is_told_and_left_to_a_person(
+    pay: Pay, ctx: Context, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused, the hold is asked about; it stands, so the void is sent again; refused again: a person."""
+    logged: list[tuple[str, str]] = []
+    monkeypatch.setattr(operate.log, "error", lambda event, **values: logged.append((event, values["why"])))
+    before = operate.REFUSED.labels("void")._value.get()
+    view = await pay.pay(expect="authorized", capture="manual")
+    with monkeypatch.context() as patch:
+        patch.setattr(CloudPayments, "void", _refused)
+        answer = await pay.post(f"/v1/payments/{view['id']}/cancel", cancellation())
+        assert (answer.status_code, answer.json()["status"]) == (200, "authorized")
+        assert logged == [("operation-refused", "the hold is disputed")]
+        await reconcile_all(ctx)
+        assert (await pay.show(view["id"]))["status"] == "authorized"  # not sent again at once
+        pay.clock.advance(timedelta(minutes=11))
+        await reconcile_all(ctx)
+    assert operate.REFUSED.labels("void")._value.get() == before + 2
+    assert (await pay.show(view["id"]))["status"] == "needs_review"
+    row = await db.fetchrow("SELECT * FROM payment WHERE id::text = $1", view["id"])
+    assert row["review_reason"] == "the hold is not given back: the hold is disputed"
+    told = await events_of(db, view["id"])
+    assert [one[0] for one in told][-1] == "payment.needs_review"
+    assert await pay.effects(view["user_id"]) == [("held", 49_900)]
+    # Nothing of it is stuck: the hold's end at the provider ends it here too.
+    attempt = await db.fetchrow("SELECT * FROM payment_attempt WHERE payment_id::text = $1", view["id"])
+    assert attempt["status"] == "authorized"
+    gone = {"TransactionId": attempt["transaction_id"], "Amount": "499.00", "InvoiceId": str(attempt["id"])}
+    assert (await tell(pay, "cancel", gone)).json() == {"code": 0}
+    assert (await pay.show(view["id"]))["status"] == "cancelled"
+
+
+async def test_a_void_that_was_refused_because_it_had_been_done_is_done(
+    pay: Pay, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first answer was lost; the repeat is refused, and only the state itself tells."""
+    view = await pay.pay(expect="authorized", capture="manual")
+    await pay.fault(kind="suppressed", webhook="cancel")
+    keep = CloudPayments.void
+
+    async def done_and_refused(self: CloudPayments, *arguments: Any) -> Refused:
+        await keep(self, *arguments)
+        return Refused("voided already")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CloudPayments, "void", done_and_refused)
+        await pay.post(f"/v1/payments/{view['id']}/cancel", cancellation())
+    await reconcile_all(ctx)
+    assert (await pay.show(view["id"]))["status"] == "cancelled"
+    assert await pay.effects(view["user_id"]) == [("held", 49_900), ("voided", 49_900)]
+
+
+async def test_a_refused_void_of_a_card_check_asks_nobody_and_is_tried_again(
+    pay: Pay, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payment_id, user_id = str(new_id()), str(new_id())
+    payer = {"email": "viewer@example.com", "ip": "203.0.113.7", "locale": "ru"}
+    body = {"payment_id": payment_id, "card_cryptogram": pay.cryptogram(), "payer": payer}
+    with monkeypatch.context() as patch:
+        patch.setattr(CloudPayments, "void", _refused)
+        await pay.post(f"/v1/customers/{user_id}/payment-methods", body, payment_id)
+        pay.clock.advance(timedelta(minutes=11))
+        await reconcile_all(ctx)
+    assert (await pay.show(payment_id))["status"] == "authorized"
+    pay.clock.advance(timedelta(minutes=11))
+    await expire_payments(ctx)
+    assert (await pay.show(payment_id))["status"] == "cancelled"

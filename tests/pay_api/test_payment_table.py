@@ -97,7 +97,8 @@ def test_late_is_said_exactly_of_what_was_over() -> None:
         decision = decide(status, seen)
         late = isinstance(decision, Move) and decision.late
         assert late == (
-            status in (Status.FAILED, Status.CANCELLED) and seen in (Seen.SUCCEEDED, Seen.AUTHORIZED)
+            status in (Status.FAILED, Status.CANCELLED)
+            and seen in (Seen.SUCCEEDED, Seen.AUTHORIZED, Seen.MISMATCH)
         )
 
 
@@ -119,7 +120,7 @@ def test_every_order_of_observations_ends_with_the_money_known() -> None:
 
 def test_void_makes_old_words_harmless() -> None:
     assert not isinstance(decide(Status.CANCELLED, Seen.AUTHORIZED, voided=True), Move)
-    assert decide(Status.CANCELLED, Seen.SUCCEEDED, voided=True) == Move(Status.NEEDS_REVIEW)
+    assert decide(Status.CANCELLED, Seen.SUCCEEDED, voided=True) == Move(Status.NEEDS_REVIEW, late=True)
 
 
 def test_mismatch_is_ended_by_a_person_alone() -> None:

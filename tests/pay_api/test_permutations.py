@@ -59,6 +59,7 @@ class Model:
         elif self.needs_a_person:
             return
         elif fact is Seen.MISMATCH:
+            self.late = self.late or self.is_over
             self.needs_a_person = not self.in_review
             self.status = Status.NEEDS_REVIEW
         elif self.status is Status.CREATED:
@@ -83,10 +84,10 @@ class Model:
         gone = self.hold_given_back and self.status is Status.CANCELLED
         if fact is Seen.AUTHORIZED and (gone or self.status is Status.AUTHORIZED):
             return
+        self.late = self.late or self.is_over
         if gone:
             self.status = Status.NEEDS_REVIEW
             return
-        self.late = self.late or self.is_over
         self.status = Status.SUCCEEDED if fact is Seen.SUCCEEDED else Status.AUTHORIZED
 
     def _no_money(self, fact: Seen | str) -> None:

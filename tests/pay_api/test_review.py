@@ -8,8 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from pay_api import rows
 from shared.ids import new_id
-from tests.pay_api.conftest import OK_3DS, Pay, event_types, history
+from tests.pay_api.conftest import OK_3DS, POOR, Pay, event_types, history
 from tests.pay_api.test_webhooks import attempt_of, fields, tell
 
 
@@ -94,3 +95,63 @@ async def test_words_that_cannot_be_are_refused_and_nothing_is_written(pay: Pay,
     assert answer.json()["type"] == "/problems/transaction-needed"
     named = word("paid", transaction_id="5550001")
     assert (await settle(pay, view["id"], named)).json()["status"] == "succeeded"
+
+
+async def test_wrong_money_of_a_failed_payment_beside_the_one_that_paid(pay: Pay, db: asyncpg.Pool) -> None:
+    """The invoice has its payment: the other's money is late, and stands beside it while people look."""
+    view = await pay.pay(POOR, "failed")
+    second = await pay.pay(invoice_id=view["invoice_id"], user_id=view["user_id"])
+    values = fields(view, await attempt_of(db, view), Amount="498.00")
+    assert (await tell(pay, "pay", values)).json() == {"code": 0}
+    shown = await pay.show(view["id"])
+    assert (shown["status"], shown["late"]) == ("needs_review", True)
+    outcome = "SELECT outcome FROM webhook WHERE transaction_id = $1 AND kind = 'paid'"
+    assert await db.fetchval(outcome, values["TransactionId"]) == "review"
+    part = {"amount": 49_800, "currency": "RUB"}
+    settled = (await settle(pay, view["id"], word("paid", amount=part))).json()
+    assert (settled["status"], settled["captured"], settled["late"]) == ("succeeded", part, True)
+    assert (await pay.show(second["id"]))["status"] == "succeeded"
+    third = await pay.start(pay.body(invoice_id=view["invoice_id"], user_id=view["user_id"]))
+    assert (third.status_code, third.json()["payment_id"]) == (409, second["id"])
+
+
+async def test_money_of_a_hold_given_back_beside_the_payment_that_followed(
+    pay: Pay, db: asyncpg.Pool
+) -> None:
+    view = await pay.pay(expect="authorized", capture="manual")
+    cancel = {"cancellation_id": view["id"], "reason": "asked"}
+    assert (await pay.post(f"/v1/payments/{view['id']}/cancel", cancel)).json()["status"] == "cancelled"
+    second = await pay.pay(invoice_id=view["invoice_id"], user_id=view["user_id"])
+    await tell(pay, "pay", fields(view, await attempt_of(db, view)))
+    shown = await pay.show(view["id"])
+    assert (shown["status"], shown["late"]) == ("needs_review", True)
+    # A person finds that nothing was taken: it is no late money after all, and the invoice stays paid.
+    settled = (await settle(pay, view["id"], word("voided"))).json()
+    assert (settled["status"], settled["late"]) == ("cancelled", False)
+    assert (await pay.show(second["id"]))["status"] == "succeeded"
+
+
+async def test_late_money_that_takes_the_invoice_while_another_payment_begins(
+    pay: Pay, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has looked and seen a free invoice; then the first one's money comes: 409, not 500."""
+    view = await pay.pay(POOR, "failed")
+    attempt = await attempt_of(db, view)
+    looked, keep = [], rows.known_payments
+
+    async def look(*arguments: Any) -> Any:
+        seen = await keep(*arguments)
+        if not looked:
+            looked.append(seen)
+            await asyncio.wrap_future(
+                asyncio.run_coroutine_threadsafe(tell(pay, "pay", fields(view, attempt)), here)
+            )
+        return seen
+
+    here = asyncio.get_running_loop()
+    monkeypatch.setattr(rows, "known_payments", look)
+    rival = await pay.start(pay.body(invoice_id=view["invoice_id"], user_id=view["user_id"]))
+    assert looked == [[]]
+    assert (rival.status_code, rival.json()["type"]) == (409, "/problems/payment-in-progress")
+    assert rival.json()["payment_id"] == view["id"]
+    assert (await pay.show(view["id"]))["status"] == "succeeded"

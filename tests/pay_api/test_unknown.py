@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -193,9 +195,22 @@ async def _given_up(db: asyncpg.Pool, payment_id: str) -> int:
     return sum(row["count"] for row in rows)
 
 
+async def _last_refund(db: asyncpg.Pool, payment_id: str) -> dict[str, Any]:
+    """The newest one, as the payment's last event tells of it."""
+    data = await db.fetchval(
+        "SELECT envelope -> 'data' FROM outbox WHERE aggregate_id::text = $1"
+        " ORDER BY aggregate_sequence DESC LIMIT 1",
+        payment_id,
+    )
+    refund: dict[str, Any] = json.loads(data)["refunds"][-1]
+    return refund
+
+
+@pytest.mark.parametrize("finding", ["sent", "not_sent"])
 async def test_refund_of_no_known_outcome_is_given_up_after_a_day(
-    pay: Pay, ctx: Context, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+    pay: Pay, ctx: Context, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, finding: str
 ) -> None:
+    """Then a person says what became of it: sent some other way, or not sent, and ordered anew."""
     logged: list[str] = []
     monkeypatch.setattr(reconcile_money_back.log, "error", lambda event, **values: logged.append(event))
     view = await pay.pay()
@@ -211,9 +226,32 @@ async def test_refund_of_no_known_outcome_is_given_up_after_a_day(
     assert await pay.effects(view["user_id"]) == [("charged", 49_900)]  # never sent again
     assert logged == ["money-back-needs-review"]
     assert await _given_up(db, view["id"]) == 1
-    word = {"refund_id": shown["refunds"][0]["id"], "reason": "statement 12", "actor": "olga"}
-    answer = await pay.post(f"/internal/v1/payments/{view['id']}/refund-confirmations", word)
-    assert (answer.status_code, answer.json()["status"]) == (201, "refunded")
+    assert shown["refunds"][0]["waits_for_person"] is True
+    # Told once, so that BillingAPI shows it to people.
+    assert await event_types(db, view["id"]) == ["payment.created", *["payment.succeeded"] * 2]
+    assert (await _last_refund(db, view["id"]))["waits_for_person"] is True
+    path = f"/internal/v1/payments/{view['id']}/refund-confirmations"
+    refund_id = shown["refunds"][0]["id"]
+    if finding == "sent":
+        word = {"refund_id": refund_id, "reason": "statement 12", "actor": "olga"}
+        answer = await pay.post(path, word)
+        assert (answer.status_code, answer.json()["status"]) == (201, "refunded")
+        assert await pay.effects(view["user_id"]) == [("charged", 49_900)]
+    else:
+        word = {"refund_id": refund_id, "finding": finding, "reason": "not there", "actor": "olga"}
+        for _ in range(2):
+            answer = await pay.post(path, word)
+            assert (answer.status_code, answer.json()["status"]) == (201, "succeeded")
+        assert (await _last_refund(db, view["id"]))["status"] == "failed"
+        assert len(await event_types(db, view["id"])) == 4
+        opposite = await pay.post(path, word | {"finding": "sent"})
+        assert (opposite.status_code, opposite.json()["type"]) == (409, "/problems/refund-not-awaited")
+        said = await db.fetchval("SELECT staff_word FROM payment_refund WHERE id::text = $1", refund_id)
+        assert said == "staff:olga: not sent: not there"
+        again = order | {"refund_order_id": str(new_id())}
+        reordered = await pay.post(f"/v1/payments/{view['id']}/refunds", again)
+        assert reordered.json()["status"] == "refunded"
+        assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 49_900)]
     assert await _given_up(db, view["id"]) == 0
 
 
@@ -245,3 +283,26 @@ async def test_void_without_answer_is_found_out(pay: Pay, ctx: Context) -> None:
     await reconcile(ctx)
     assert (await pay.show(view["id"]))["status"] == "cancelled"
     assert await pay.effects(view["user_id"]) == [("held", 49_900), ("voided", 49_900)]
+
+
+async def test_void_nobody_can_say_anything_of_needs_a_person_after_a_day(
+    pay: Pay, ctx: Context, db: asyncpg.Pool
+) -> None:
+    """Not even whether the hold stands: the payment is put before people, whose word ends the void too."""
+    view = await pay.pay(expect="authorized", capture="manual")
+    await pay.fault(kind="timeout_before", method="payments/void", manner="close")
+    await pay.fault(kind="http_500_before", method="payments/get", count=200)
+    await pay.fault(kind="http_500_before", method="v2/payments/find", count=200)
+    await pay.post(f"/v1/payments/{view['id']}/cancel", {"cancellation_id": view["id"], "reason": "asked"})
+    pay.clock.advance(timedelta(hours=25))
+    await reconcile(ctx)
+    shown = await pay.show(view["id"])
+    assert (shown["status"], shown["review_reason"]) == ("needs_review", "no verdict of a void after a day")
+    assert await _given_up(db, view["id"]) == 1
+    word = {"finding": "voided", "reason": "the cabinet shows it cancelled", "actor": "olga"}
+    answer = await pay.post(f"/internal/v1/payments/{view['id']}/review-settlements", word)
+    assert (answer.status_code, answer.json()["status"]) == (201, "cancelled")
+    assert answer.json()["review_reason"] is None
+    assert await _given_up(db, view["id"]) == 0
+    ended = await db.fetchval("SELECT status FROM payment_operation WHERE payment_id::text = $1", view["id"])
+    assert ended == "succeeded"

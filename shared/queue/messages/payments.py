@@ -59,6 +59,7 @@ class RefundState(_Part):
     amount: Money
     status: Literal["processing", "succeeded", "failed", "unknown"]
     reason: str
+    waits_for_person: bool = False  # by itself nothing happens to it any more
     cancellation_id: UUID | None = None
     refund_order_id: UUID | None = None
     origin: Literal["suite", "provider"] = "suite"

@@ -1,8 +1,8 @@
-"""What staff confirm of bank transfers: the money has come, the money of a refund was sent back.
+"""What staff say of money that no provider tells of: a transfer came, a refund was sent or not.
 
 ``/admin/billing_service/payment/<payment_id>/confirm-transfer/``: ``amount`` (empty: the whole), ``reason``,
-``token``; ``…/confirm-refund/``: ``refund``, ``reason``, ``token``; then ``confirm=1``. Both go through
-UserAPI to PayAPI, which records them; BillingAPI posts the money by the payment's event.
+``token``; ``…/confirm-refund/``: ``refund``, ``finding``, ``reason``, ``token``; then ``confirm=1``. Both go
+through UserAPI to PayAPI, which records them; BillingAPI posts the money by the payment's event.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from admin_panel.actions.effects import Row, money
 from admin_panel.actions.forms import ActionForm, MoneyField, choice_field
 from admin_panel.actions.subjects import load
 from admin_panel.clients.user_api import user_api
+from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections.formats import page_url
 from admin_panel.sections.words import word
 from billing_api.billing_service.commands.note_confirmation import Confirmation, note_confirmation
-from billing_api.billing_service.models import Payment
+from billing_api.billing_service.models import Payment, ReviewItem
+from billing_api.billing_service.reports import REFUND_UNKNOWN
 from shared.errors import AppError, conflict, invalid
 from shared.money import Money
 
@@ -41,19 +43,20 @@ class _Effect:
     amount: Money
 
 
-def _money_of(value: Mapping[str, Any]) -> Money:
+def money_of(value: Mapping[str, Any]) -> Money:
+    """An amount as services write it."""
     return Money(int(value["amount"]), str(value["currency"]))
 
 
-class _ByHand(StaffAction):
+class StaffWord(StaffAction):
     """Tells PayAPI first (once per token), then notes it in the audit; confirming again heals a cut."""
 
     kind: ClassVar[Confirmation]
     _seen: Money
 
-    @classmethod
-    def is_offered(cls, subject_id: UUID | None) -> bool:
-        return load(Payment, subject_id).provider == BANK_TRANSFER
+    def finding(self, order: Order) -> str | None:
+        """What the person chose, where there is a choice; for the audit."""
+        return order.values.get("finding")
 
     def subject(self, subject_id: Any) -> Payment:
         return load(Payment, subject_id)
@@ -78,6 +81,7 @@ class _ByHand(StaffAction):
             order.subject.pk,
             self.kind,
             self._seen,
+            finding=self.finding(order),
             actor=actor(order),
             reason=order.reason,
             now=order.now,
@@ -92,7 +96,7 @@ class TransferForm(ActionForm):
     )
 
 
-class ConfirmTransfer(_ByHand):
+class ConfirmTransfer(StaffWord):
     slug = "confirm-transfer"
     permission = "confirm_transfer"
     title = _("Confirm the bank transfer")
@@ -100,6 +104,10 @@ class ConfirmTransfer(_ByHand):
     form = TransferForm
     kind = "confirm_transfer"
     warning = _("Only money seen on the bank account may be confirmed; this cannot be undone.")
+
+    @classmethod
+    def is_offered(cls, subject_id: UUID | None) -> bool:
+        return load(Payment, subject_id).provider == BANK_TRANSFER
 
     def _amount(self, order: Order) -> Money:
         payment: Payment = order.subject
@@ -109,7 +117,7 @@ class ConfirmTransfer(_ByHand):
         view, amount = user_api().payment(order.subject.pk), self._amount(order)
         if view["status"] not in _AWAITED:
             raise conflict("transfer-not-awaited", f"The payment is {view['status']}.")
-        if amount.amount > _money_of(view["amount"]).amount:
+        if amount.amount > money_of(view["amount"]).amount:
             raise invalid("amount-too-large", "More than the payment asks for: record the rest by itself.")
         return _Effect(view, amount)
 
@@ -119,7 +127,7 @@ class ConfirmTransfer(_ByHand):
         return amount
 
     def rows(self, order: Order, result: _Effect) -> list[Row]:
-        asked = _money_of(result.view["amount"])
+        asked = money_of(result.view["amount"])
         rest = Money(asked.amount - result.amount.amount, asked.currency)
         is_late = result.view["status"] == "cancelled"
         whole = (
@@ -138,24 +146,41 @@ class ConfirmTransfer(_ByHand):
 class RefundChoiceForm(ActionForm):
     """``waiting``: (refund id, words) of the refunds that wait for a person."""
 
+    finding = choice_field(
+        [("sent", _("its money was sent back")), ("not_sent", _("its money was not sent"))],
+        label=_("What was found"),
+        help_text=_("Not sent: the refund ends as failed, its amount is free and may be refunded anew."),
+    )
+
     def __init__(self, data: Any, *, waiting: list[tuple[str, str]], **options: Any) -> None:
         super().__init__(data, **options)
         self.fields["refund"] = choice_field(
             waiting,
-            label=_("Refund that was sent"),
-            help_text="" if waiting else _("No refund of this payment waits to be sent."),
+            label=_("Refund"),
+            help_text="" if waiting else _("No refund of this payment waits for a person."),
         )
-        self.order_fields(["refund", "reason", "token"])
+        self.order_fields(["refund", "finding", "reason", "token"])
 
 
-class ConfirmRefund(_ByHand):
+class ConfirmRefund(StaffWord):
     slug = "confirm-refund"
     permission = "confirm_refund"
-    title = _("Confirm the refund was sent")
+    title = _("Settle a refund by hand")
     icon = "outbound"
     form = RefundChoiceForm
     kind = "confirm_refund"
-    warning = _("Only a refund the bank has carried out may be confirmed; this cannot be undone.")
+    warning = _(
+        "Sent: only a refund that the bank has carried out. Not sent: only one that the provider's cabinet"
+        " does not have. This cannot be undone."
+    )
+
+    @classmethod
+    def is_offered(cls, subject_id: UUID | None) -> bool:
+        """Of bank transfers always; of other payments once PayAPI has asked for a person."""
+        if load(Payment, subject_id).provider == BANK_TRANSFER:
+            return True
+        asked = ReviewItem.objects.using(BILLING_PAGES).filter(kind=REFUND_UNKNOWN)
+        return asked.filter(detail__payment_id=str(subject_id)).exists()
 
     def form_for(self, subject: Any, data: Any, initial: Mapping[str, Any]) -> ActionForm:
         try:
@@ -165,9 +190,9 @@ class ConfirmRefund(_ByHand):
         # One confirmed just now stays a choice: the second click of a form must find its value valid.
         sent = data.get("refund") if data is not None else None
         waiting = [
-            (refund["id"], f"{money(_money_of(refund['amount']))}, {refund['reason']}")
+            (refund["id"], f"{money(money_of(refund['amount']))}, {refund['reason']}")
             for refund in refunds
-            if refund["status"] == "processing" or refund["id"] == sent
+            if refund["waits_for_person"] or refund["id"] == sent
         ]
         return RefundChoiceForm(data, waiting=waiting, initial=dict(initial))
 
@@ -180,17 +205,25 @@ class ConfirmRefund(_ByHand):
     def previewed(self, order: Order) -> _Effect:
         view = user_api().payment(order.subject.pk)
         refund = self._refund(order, view)
-        if refund["status"] != "processing":
+        if not refund["waits_for_person"]:
             raise conflict("refund-not-awaited", f"The refund is {refund['status']}.")
-        return _Effect(view, _money_of(refund["amount"]))
+        return _Effect(view, money_of(refund["amount"]))
 
     def tell(self, order: Order) -> Money:
         refund_id, payment_id = UUID(order.values["refund"]), order.subject.pk
-        answer = user_api().confirm_refund(payment_id, refund_id, order.reason, order.staff_name, order.key)
-        return _money_of(self._refund(order, answer["payment"])["amount"])
+        answer = user_api().confirm_refund(
+            payment_id, refund_id, order.values["finding"], order.reason, order.staff_name, order.key
+        )
+        return money_of(self._refund(order, answer["payment"])["amount"])
 
     def rows(self, order: Order, result: _Effect) -> list[Row]:
-        left = _money_of(result.view["captured"]).amount - _money_of(result.view["refunded"]).amount
+        left = money_of(result.view["captured"]).amount - money_of(result.view["refunded"]).amount
+        if order.values["finding"] == "not_sent":
+            return [
+                Row(_now("Amount that is free again"), money(result.amount)),
+                Row(_now("State of the refund"), word("failed"), word("unknown")),
+                Row(_now("What follows"), _now("refund the payment anew, if the money is still owed")),
+            ]
         return [
             Row(_now("Goes back to the payer"), money(result.amount)),
             Row(

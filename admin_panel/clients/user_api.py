@@ -1,4 +1,4 @@
-"""What AdminPanel asks of UserAPI: block, unblock, end sessions, confirm money moved by hand."""
+"""What AdminPanel asks of UserAPI: block, unblock, end sessions, and takes there staff's word about money."""
 
 from __future__ import annotations
 
@@ -43,11 +43,30 @@ class UserApi:
         return self._client.call("POST", path, json=body, idempotency_key=key)
 
     def confirm_refund(
-        self, payment_id: UUID, refund_id: UUID, reason: str, actor: str, key: UUID
+        self, payment_id: UUID, refund_id: UUID, finding: str, reason: str, actor: str, key: UUID
     ) -> dict[str, Any]:
-        """The money of a refund by hand was sent."""
-        body = {"refund_id": str(refund_id), "reason": reason, "actor": actor}
+        """The money of a refund that waits for a person was ``sent`` or ``not_sent``."""
+        body = {"refund_id": str(refund_id), "finding": finding, "reason": reason, "actor": actor}
         path = f"/internal/v1/payments/{payment_id}/refund-confirmations"
+        return self._client.call("POST", path, json=body, idempotency_key=key)
+
+    def settle_review(
+        self,
+        payment_id: UUID,
+        finding: str,
+        amount: Money | None,
+        transaction_id: str | None,
+        reason: str,
+        actor: str,
+        key: UUID,
+    ) -> dict[str, Any]:
+        """A payment under review was ``paid`` (``amount``: if not the whole), ``declined`` or ``voided``."""
+        body: dict[str, Any] = {"finding": finding, "reason": reason, "actor": actor}
+        if amount is not None:
+            body["amount"] = amount.as_json()
+        if transaction_id is not None:
+            body["transaction_id"] = transaction_id
+        path = f"/internal/v1/payments/{payment_id}/review-settlements"
         return self._client.call("POST", path, json=body, idempotency_key=key)
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from admin_panel.actions.by_hand import BANK_TRANSFER, ConfirmRefund, ConfirmTransfer
 from admin_panel.actions.payment import RefundPayment
+from admin_panel.actions.settle_review import SettleReview
 from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections.base import (
     ReadOnlyAdmin,
@@ -88,7 +89,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         (_("Amounts"), {"fields": ("amount", "captured", "refunded", "allocated", "to_balance")}),
         (_("Dates"), {"fields": ("created", "succeeded", "posted")}),
     )
-    staff_actions = (ConfirmTransfer, ConfirmRefund, RefundPayment)
+    staff_actions = (SettleReview, ConfirmTransfer, ConfirmRefund, RefundPayment)
     search_help_text = _("Payment id, user id, e-mail, number of the invoice, code of a bank transfer")
 
     ident = text_column(_("Payment"), lambda row: str(row.pk))

@@ -103,6 +103,7 @@ WORDS: Final[dict[str, Any]] = {
     "paid_after_end": _("paid after its subscription had ended"),
     "payment_disagrees": _("services disagree about a payment"),
     "refund_refused": _("refund refused"),
+    "refund_unknown": _("nobody knows whether a refund was sent"),
     "billing_set_aside": _("set aside by the billing run"),
     "missed_periods_cap": _("too many missed periods at once"),
     "trial_repeated": _("a second trial with one card"),
@@ -116,7 +117,8 @@ WORDS: Final[dict[str, Any]] = {
     # commands in the audit
     "adjust_charge": _("adjusted a charge"),
     "confirm_transfer": _("confirmed a bank transfer"),
-    "confirm_refund": _("confirmed a refund sent by hand"),
+    "confirm_refund": _("settled a refund by hand"),
+    "settle_review": _("ended the review of a payment"),
     "grant_goodwill": _("granted a goodwill credit"),
     "void_invoice": _("voided an invoice"),
     "refund_payment": _("refunded a payment"),

@@ -18,6 +18,7 @@ _MONEY: Final = {
     "refund_payment",
     "confirm_transfer",
     "confirm_refund",
+    "settle_review",
     "extend_subscription",
     "release_subscription",
     "resolve_review_item",

@@ -12,6 +12,7 @@ from billing_api.billing_service.models import Account, Invoice, OutgoingOrder, 
 from billing_api.billing_service.models import PaymentCancellation as CancellationRow
 from billing_api.billing_service.models.subscription import OVER
 from billing_api.billing_service.numbering import Documents
+from billing_api.billing_service.reports import REFUND_UNKNOWN, report, resolve
 from shared.queue.messages.payments import RefundState
 
 
@@ -28,6 +29,7 @@ def post_refunds(
     for state in sorted(states, key=lambda one: one.refund_id):
         if state.status == "failed":
             _end_in_vain(account, payment, state, now)
+        _look_for_person(account, payment, state, now)
         if state.status != "succeeded" or Refund.objects.filter(id=state.refund_id).exists():
             continue
         refund = Refund.objects.create(
@@ -55,6 +57,16 @@ def post_refunds(
         if invoice is not None and not (order is not None and order.credit_note_id):
             _take_back(account, payment, invoice, refund, documents, now)
     return total
+
+
+def _look_for_person(account: Account, payment: Payment, state: RefundState, now: datetime) -> None:
+    """Found while PayAPI waits for a person's word about it; over with the refund itself."""
+    if state.status == "unknown" and state.waits_for_person:
+        detail = {"payment_id": str(payment.id), "refund_id": str(state.refund_id)}
+        money = {"amount_minor": state.amount.amount, "currency": state.amount.currency}
+        report(REFUND_UNKNOWN, account, ("refund", state.refund_id), detail | money, now)
+    elif state.status in ("succeeded", "failed"):
+        resolve(REFUND_UNKNOWN, state.refund_id, now)
 
 
 def _close_order(refund: Refund, now: datetime) -> OutgoingOrder | None:

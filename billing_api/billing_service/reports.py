@@ -9,6 +9,7 @@ from uuid import UUID
 from billing_api.billing_service.models import Account, ReviewItem
 
 BILLING_SET_ASIDE: Final = "billing_set_aside"
+REFUND_UNKNOWN: Final = "refund_unknown"
 
 
 def report(
@@ -31,3 +32,8 @@ def report(
     ReviewItem.objects.filter(kind=kind, subject_id=subject[1], resolved_at__isnull=False).update(
         resolved_at=None, found_at=now, detail=detail
     )
+
+
+def resolve(kind: str, subject_id: UUID, now: datetime) -> None:
+    """Its cause is gone: nobody needs to look any more."""
+    ReviewItem.objects.filter(kind=kind, subject_id=subject_id, resolved_at=None).update(resolved_at=now)

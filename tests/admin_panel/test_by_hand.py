@@ -66,9 +66,12 @@ class FakeUserApi:
             self.taken[key] = (order, body)
             if order == TRANSFER_CONFIRMED:
                 self.payment |= {"status": "succeeded", "captured": body["amount"]}
-            else:
+            elif order == REFUND_CONFIRMED:
                 (refund,) = [each for each in self.payment["refunds"] if each["id"] == body["refund_id"]]
-                refund["status"] = "succeeded"
+                refund["status"] = "succeeded" if body["finding"] == "sent" else "failed"
+                refund["waits_for_person"] = False
+            else:
+                self.payment["status"] = "succeeded"
         return 201, {"payment": self.payment}
 
     def orders(self) -> list[tuple[str, dict[str, Any]]]:
@@ -144,13 +147,20 @@ def test_a_refund_sent_by_hand_is_confirmed_once(
     panel: Panel, user_api: FakeUserApi, finance: StaffClient
 ) -> None:
     path = f"{BILLING}/payment/{panel.world['transfer_id']}/confirm-refund/"
-    assert "No refund of this payment waits" in finance.get(path).text
+    assert "No refund of this payment waits for a person" in finance.get(path).text
     refund_id, amount = str(new_id()), {"amount": 10_000, "currency": "RUB"}
     user_api.payment |= {"status": "succeeded", "captured": {"amount": 49_900, "currency": "RUB"}}
     user_api.payment["refunds"] = [
-        {"id": refund_id, "amount": amount, "status": "processing", "reason": "asked"}
+        {
+            "id": refund_id,
+            "amount": amount,
+            "status": "processing",
+            "waits_for_person": True,
+            "reason": "asked",
+        }
     ]
-    preview, sent = finance.act(path, {"refund": refund_id, "reason": "payment order 118"})
+    values = {"refund": refund_id, "finding": "sent", "reason": "payment order 118"}
+    preview, sent = finance.act(path, values)
     assert preview.status_code == 200, preview.text[-2000:]
     assert "100.00" in preview.text
     before = len(audit(panel, "confirm_refund"))
@@ -160,7 +170,7 @@ def test_a_refund_sent_by_hand_is_confirmed_once(
     ((order, body),) = user_api.orders()
     assert (order, body["refund_id"], body["reason"]) == (REFUND_CONFIRMED, refund_id, "payment order 118")
     (row,) = audit(panel, "confirm_refund")[before:]
-    assert row == ("finance", "payment order 118", {"confirmed": amount})
+    assert row == ("finance", "payment order 118", {"confirmed": amount, "finding": "sent"})
 
 
 def test_a_card_payment_offers_no_confirmation(panel: Panel, finance: StaffClient) -> None:

@@ -40,6 +40,9 @@ ACTIONS = {
     "payment/{payment_id}/refund/": {"finance", "admin"},
     "payment/{transfer_id}/confirm-transfer/": {"finance", "admin"},
     "payment/{transfer_id}/confirm-refund/": {"finance", "admin"},
+    "payment/{doubted_payment_id}/settle-review/": {"finance", "admin"},
+    "payment/{doubted_payment_id}/confirm-refund/": {"finance", "admin"},
+    "payment/{payment_id}/settle-review/": set(),  # nothing of it is in doubt
     "payment/{payment_id}/confirm-transfer/": set(),  # a card's money is confirmed by its provider
     "subscription/{subscription_id}/extend/": {"support", "finance", "admin"},
     "promocode/create/": {"marketing", "admin"},

@@ -45,9 +45,11 @@ def build() -> dict[str, Any]:
     declined = _pay(user_id, first.invoice_id, now, ok=False)
     paid = _pay(user_id, first.invoice_id, now + timedelta(seconds=30), ok=True)
     transfer = _transfer(user_id, now + timedelta(seconds=40))
+    doubted = _under_review(user_id, now + timedelta(seconds=50))
     second = start_subscription(clara, product_id=film.pk, now=now + timedelta(minutes=1))
     account = Account.objects.get(user_id=user_id)
     promotion, finding = _promotion(now), _finding(account, paid, now)
+    _lost_refund(account, doubted, now)
     _user_row(user_id, email)
     return {
         "user_id": str(user_id),
@@ -61,6 +63,7 @@ def build() -> dict[str, Any]:
         "payment_id": str(paid),
         "declined_payment_id": str(declined),
         "transfer_id": str(transfer),
+        "doubted_payment_id": str(doubted),
         "product_id": str(premium.pk),
         "promotion_id": str(promotion),
         "review_item_id": str(finding),
@@ -124,6 +127,42 @@ def _transfer(user_id: UUID, now: Any) -> UUID:
     )
     apply_payment_event(state, sequence=1, now=now)
     return payment_id
+
+
+def _under_review(user_id: UUID, now: Any) -> UUID:
+    """A card payment the provider told something else of than was asked."""
+    from billing_api.billing_service.commands.apply_payment_event import apply_payment_event
+    from shared.ids import new_id
+    from shared.money import Money
+    from shared.queue.messages.payments import PaymentState, PaymentStatus
+
+    payment_id = new_id()
+    state = PaymentState(
+        payment_id=payment_id,
+        invoice_id=new_id(),
+        user_id=user_id,
+        purpose="invoice",
+        initiator="customer",
+        provider="cloudpayments",
+        status=PaymentStatus.NEEDS_REVIEW,
+        amount=Money(49900),
+        captured=Money(0),
+        refunded=Money(0),
+        card_mask="400000******3055",
+        created_at=now,
+        updated_at=now,
+    )
+    apply_payment_event(state, sequence=1, now=now)
+    return payment_id
+
+
+def _lost_refund(account: Any, payment_id: UUID, now: Any) -> None:
+    """PayAPI asked for a person about a refund of it."""
+    from billing_api.billing_service.reports import REFUND_UNKNOWN, report
+    from shared.ids import new_id
+
+    detail = {"payment_id": str(payment_id), "amount_minor": 10000, "currency": "RUB"}
+    report(REFUND_UNKNOWN, account, ("refund", new_id()), detail, now)
 
 
 def _promotion(now: Any) -> UUID:

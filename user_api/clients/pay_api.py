@@ -112,11 +112,30 @@ class PayApi:
         return self._view(await self._client.call("POST", path, json=body, idempotency_key=confirmation_id))
 
     async def confirm_refund(
-        self, payment_id: UUID, refund_id: UUID, reason: str, actor: str, key: UUID
+        self, payment_id: UUID, refund_id: UUID, finding: str, reason: str, actor: str, key: UUID
     ) -> PaymentView:
-        """Staff sent the money of a refund that goes by hand."""
-        body = {"refund_id": str(refund_id), "reason": reason, "actor": actor}
+        """Staff sent the money of a refund that waits for a person, or saw that it was not sent."""
+        body = {"refund_id": str(refund_id), "finding": finding, "reason": reason, "actor": actor}
         path = f"/internal/v1/payments/{payment_id}/refund-confirmations"
+        return self._view(await self._client.call("POST", path, json=body, idempotency_key=key))
+
+    async def settle_review(
+        self,
+        payment_id: UUID,
+        finding: str,
+        amount: Money | None,
+        transaction_id: str | None,
+        reason: str,
+        actor: str,
+        key: UUID,
+    ) -> PaymentView:
+        """Staff looked at a payment under review."""
+        body: dict[str, Any] = {"finding": finding, "reason": reason, "actor": actor}
+        if amount is not None:
+            body["amount"] = amount.as_json()
+        if transaction_id is not None:
+            body["transaction_id"] = transaction_id
+        path = f"/internal/v1/payments/{payment_id}/review-settlements"
         return self._view(await self._client.call("POST", path, json=body, idempotency_key=key))
 
     async def close_invoice(self, invoice_id: UUID, key: UUID) -> str:

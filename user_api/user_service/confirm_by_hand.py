@@ -1,4 +1,4 @@
-"""Takes staff's word about money moved by hand (a bank transfer seen, a refund sent) to PayAPI."""
+"""Takes staff's word about money (a transfer seen, a refund sent, a review ended) to PayAPI."""
 
 from __future__ import annotations
 
@@ -20,11 +20,29 @@ async def confirm_transfer(
 
 
 async def confirm_refund(
-    commerce: Commerce, payment_id: UUID, refund_id: UUID, reason: str, actor: str, key: UUID
+    commerce: Commerce, payment_id: UUID, refund_id: UUID, finding: str, reason: str, actor: str, key: UUID
 ) -> PaymentView:
-    """Raises PayAPI's refusals. The refund counts once, whatever ``key`` it is confirmed under."""
+    """``finding``: sent, not_sent. Raises PayAPI's refusals. It counts once, whatever the ``key``."""
     words = " ".join(reason.split())
-    view = await commerce.pay_api.confirm_refund(payment_id, refund_id, words, actor, key)
+    view = await commerce.pay_api.confirm_refund(payment_id, refund_id, finding, words, actor, key)
+    return await _kept(commerce, view)
+
+
+async def settle_review(
+    commerce: Commerce,
+    payment_id: UUID,
+    finding: str,
+    amount: Money | None,
+    transaction_id: str | None,
+    reason: str,
+    actor: str,
+    key: UUID,
+) -> PaymentView:
+    """``finding``: paid, declined, voided. Raises PayAPI's refusals; the same word again changes nothing."""
+    words = " ".join(reason.split())
+    view = await commerce.pay_api.settle_review(
+        payment_id, finding, amount, transaction_id, words, actor, key
+    )
     return await _kept(commerce, view)
 
 

@@ -1,4 +1,4 @@
-"""Notes in the audit that staff confirmed money moved by hand; the money itself is posted by its event."""
+"""Notes in the audit what staff said of money to PayAPI; the money itself is posted by its event."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from billing_api.billing_service.models import Payment
 from shared.errors import not_found
 from shared.money import Money
 
-Confirmation = Literal["confirm_transfer", "confirm_refund"]
+Confirmation = Literal["confirm_transfer", "confirm_refund", "settle_review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,18 @@ class ConfirmationNoted:
 
 
 def note_confirmation(
-    payment_id: UUID, kind: Confirmation, amount: Money, *, actor: Actor, reason: str, now: datetime
+    payment_id: UUID,
+    kind: Confirmation,
+    amount: Money,
+    *,
+    finding: str | None = None,
+    actor: Actor,
+    reason: str,
+    now: datetime,
 ) -> ConfirmationNoted:
     """``before`` is the payment as billing knew it, ``after`` what PayAPI took down (minor units).
+
+    ``finding``: what the person found, where there was a choice.
 
     Raises ``payment-not-found``, ``reason-missing``.
     """
@@ -45,7 +54,7 @@ def note_confirmation(
                 "captured": Money(payment.captured_minor, payment.currency).as_json(),
                 "refunded": Money(payment.refunded_minor, payment.currency).as_json(),
             },
-            after={"confirmed": amount.as_json()},
+            after={"confirmed": amount.as_json()} | ({"finding": finding} if finding else {}),
             now=now,
         )
         return ConfirmationNoted(payment.id, payment.status)

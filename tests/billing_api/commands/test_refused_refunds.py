@@ -165,3 +165,27 @@ def test_the_customers_own_tries_count_for_the_cards_limit(world) -> None:
     planned = world.invoice(invoice_id).next_collection_at
     # 15 minutes later would be a further try within 24 hours of two others.
     assert planned >= world.now + timedelta(hours=22)
+
+
+def test_a_refund_nobody_knows_the_end_of_is_found_until_a_person_says(world) -> None:
+    from billing_api.billing_service.models import OutgoingOrder, ReviewItem
+
+    _, _, state = bought(world)
+    ordered = order_refund(state, 49900, world.now)
+    failed = with_failed_refund(world, state, 49900, refund_order_id=ordered.order_id)
+    lost = failed.refunds[0].model_copy(update={"status": "unknown"})
+    world.hear(state.model_copy(update={"refunds": [lost]}))
+    assert not ReviewItem.objects.exists()  # PayAPI still asks the provider
+    given_up = lost.model_copy(update={"waits_for_person": True})
+    for _ in range(2):
+        world.hear(state.model_copy(update={"refunds": [given_up]}))
+    item = ReviewItem.objects.get()
+    assert (item.kind, item.subject_id, item.resolved_at) == ("refund_unknown", lost.refund_id, None)
+    assert item.detail["payment_id"] == str(state.payment_id)
+    # "Not sent" ends it like a refusal: the order is over and its amount is free.
+    world.hear(failed)
+    item.refresh_from_db()
+    assert item.resolved_at == world.now
+    assert OutgoingOrder.objects.get(id=ordered.order_id).state == "refused"
+    assert ReviewItem.objects.filter(kind="refund_refused").exists()
+    assert order_refund(state, 49900, world.now).left.amount == 0

@@ -19,6 +19,7 @@ from tests.user_api.commerce.fakes.pay_bodies import (
     PaymentBody,
     RefundBody,
     RefundConfirmation,
+    ReviewSettlement,
     TransferConfirmation,
 )
 from tests.user_api.commerce.fakes.service import FakeService, Refusal
@@ -150,6 +151,26 @@ class FakePayApi(FakeService):
                 raise Refusal(409, "refund-not-awaited")
 
             return await self.once("confirm_refund", idempotency_key, dumped, work)
+
+        @app.post("/internal/v1/payments/{payment_id}/review-settlements", status_code=201)
+        async def settle_review(
+            payment_id: UUID, body: ReviewSettlement, idempotency_key: str | None = Header(None)
+        ) -> Any:
+            dumped = body.model_dump(mode="json")
+
+            def work() -> tuple[int, Any]:
+                payment = self.payments[payment_id]
+                if payment["status"] != "needs_review":
+                    raise Refusal(409, "review-not-open")
+                status = {"paid": "succeeded", "declined": "failed", "voided": "cancelled"}[body.finding]
+                taken = body.amount.as_json() if body.amount else payment["amount"]
+                payment["status"] = status
+                if status == "succeeded":
+                    payment["captured"] = taken
+                self._tell(payment_id, f"payment.{status}")
+                return 201, self.view(payment_id)
+
+            return await self.once("settle_review", idempotency_key, dumped, work)
 
         @app.post("/v1/customers/{user_id}/erasure")
         async def erase(user_id: UUID, idempotency_key: str | None = Header(None)) -> Any:

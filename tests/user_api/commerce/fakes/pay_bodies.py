@@ -70,6 +70,15 @@ class TransferConfirmation(Strict):
 
 class RefundConfirmation(Strict):
     refund_id: UUID
+    finding: Literal["sent", "not_sent"] = "sent"
+    reason: str
+    actor: str
+
+
+class ReviewSettlement(Strict):
+    finding: Literal["paid", "declined", "voided"]
+    amount: Money | None = None
+    transaction_id: str | None = None
     reason: str
     actor: str
 

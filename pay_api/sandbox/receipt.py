@@ -43,31 +43,41 @@ class FiscalReceipt:
         """With the items in the PascalCase of kkt/receipt/get."""
         content = self.content
         return {
-            "Items": [_pascal(item) for item in content["items"]],
+            "Items": [pascal(item) for item in content["items"]],
             "TaxationSystem": content.get("taxationsystem"),
             "Email": content.get("email"),
             "Phone": content.get("phone"),
-            "Amounts": _pascal(content.get("amounts")) or None,
-            "AdditionalData": {
-                "Id": self.id,
-                "Amount": float(self.total),
-                "DateTime": self.created_at.strftime("%Y-%m-%dT%H:%M:%S"),
-                "DeviceNumber": "00000000000000000001",
-                "DocumentNumber": str(self.number),
-                "FiscalNumber": "9999078900000001",
-                "FiscalSign": f"{self.number * 2654435761 % 2**32:010d}",
-                "Ofd": "Sandbox OFD",
-                "OfdReceiptUrl": f"https://ofd.invalid/rec/{self.id}",
-                "OrganizationInn": self.inn,
-                "RegNumber": "0000000001000001",
-                "SessionCheckNumber": str(self.number),
-                "SessionNumber": "1",
-                "Type": self.type,
-            },
+            "Amounts": pascal(content.get("amounts")) or None,
+            "AdditionalData": fiscal_data(self.id, self.number, self.total, self.created_at)
+            | {"OrganizationInn": self.inn, "Type": self.type},
         }
 
 
-def _pascal(value: Any) -> dict[str, Any]:
+def fiscal_data(receipt_id: str, number: int, total: str, printed_at: datetime) -> dict[str, Any]:
+    """What the device and its fiscal drive add to a printed document."""
+    return {
+        "Id": receipt_id,
+        "Amount": float(total),
+        "DateTime": printed_at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "DeviceNumber": "00000000000000000001",
+        "DocumentNumber": str(number),
+        "FiscalNumber": "9999078900000001",
+        "FiscalSign": f"{number * 2654435761 % 2**32:010d}",
+        "Ofd": "Sandbox OFD",
+        "OfdReceiptUrl": f"https://ofd.invalid/rec/{receipt_id}",
+        "RegNumber": "0000000001000001",
+        "SessionCheckNumber": str(number),
+        "SessionNumber": "1",
+    }
+
+
+def is_inn(value: Any) -> bool:
+    """Whether it may be the tax number of an organisation or a sole trader."""
+    return isinstance(value, str) and value.isascii() and value.isdigit() and len(value) in (10, 12)
+
+
+def pascal(value: Any) -> dict[str, Any]:
+    """Names as answers write them."""
     names = {
         "advancepayment": "AdvancePayment",
         "measurementunit": "MeasurementUnit",
@@ -100,14 +110,16 @@ def check(content: Any) -> Decimal:
     total = sum((_line(item) for item in items), Decimal(0))
     if total <= 0:
         raise Refused("Invalid Amount value")
-    amounts = content.get("amounts")
-    if isinstance(amounts, dict):
-        paid = sum(
-            (_decimal(value, "Amounts") for value in amounts.values() if value is not None), Decimal(0)
-        )
-        if paid != total:
-            raise Refused("Invalid Amounts value")
+    if paid(content.get("amounts")) not in (None, total):
+        raise Refused("Invalid Amounts value")
     return total
+
+
+def paid(amounts: Any) -> Decimal | None:
+    """The sum of all kinds of payment in currency units; None when they are not told."""
+    if not isinstance(amounts, dict):
+        return None
+    return sum((_decimal(value, "Amounts") for value in amounts.values() if value is not None), Decimal(0))
 
 
 def _line(item: dict[str, Any]) -> Decimal:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pay_api.sandbox.chargeback import ChargeBack
+from pay_api.sandbox.correction import CorrectionReceipt
 from pay_api.sandbox.cryptogram import TerminalKey
 from pay_api.sandbox.envelope import Answer, declined, succeeded
 from pay_api.sandbox.faults import Faults
@@ -52,6 +53,7 @@ class Terminal:
         self.subscriptions = Records(self.journal, "subscription", Subscription.from_record)
         self.orders = Records(self.journal, "order", Order.from_record)
         self.receipts = Records(self.journal, "receipt", FiscalReceipt.from_record)
+        self.corrections = Records(self.journal, "correction_receipt", CorrectionReceipt.from_record)
         self.chargebacks = Records(self.journal, "chargeback", ChargeBack.from_record)
         self.journal.replay()
 

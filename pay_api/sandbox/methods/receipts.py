@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pay_api.sandbox import receipt as fiscal
@@ -21,13 +21,8 @@ async def make_receipt(call: Call) -> Answer:
     """Queues a receipt; it is printed a second later."""
     read, terminal = call.parameters, call.terminal
     inn, type_ = read.required_text("Inn"), read.required_text("Type")
-    if not inn.isdigit() or len(inn) not in (10, 12):
-        return {
-            "Model": {"Id": None, "ErrorCode": -1},
-            "InnerResult": None,
-            "Success": False,
-            "Message": "Организация с указанным ИНН не найдена",
-        }
+    if not fiscal.is_inn(inn):
+        return unknown_inn()
     if type_ not in fiscal.TYPES:
         raise Refused("Invalid Type value")
     content = fiscal.lower_names(read.value("CustomerReceipt"))
@@ -44,11 +39,25 @@ async def make_receipt(call: Call) -> Answer:
         created_at=terminal.clock.now(),
     )
     terminal.receipts.save(made)
+    return queued(made.id)
+
+
+def queued(receipt_id: str) -> Answer:
+    """The answer to every document that is put into the device's queue."""
     return {
-        "Model": {"Id": made.id, "ErrorCode": 0},
+        "Model": {"Id": receipt_id, "ErrorCode": 0},
         "InnerResult": None,
         "Success": True,
         "Message": "Queued",
+    }
+
+
+def unknown_inn() -> Answer:
+    return {
+        "Model": {"Id": None, "ErrorCode": -1},
+        "InnerResult": None,
+        "Success": False,
+        "Message": "Организация с указанным ИНН не найдена",
     }
 
 
@@ -58,7 +67,7 @@ async def status(call: Call) -> Answer:
     found = call.terminal.receipts.get(call.parameters.required_text("Id"))
     if found is None:
         return succeeded("NotFound")
-    return succeeded("Processed" if _is_printed(call, found) else "Queued")
+    return succeeded("Processed" if is_printed(call, found.created_at) else "Queued")
 
 
 @answers("kkt/receipt/get")
@@ -67,10 +76,10 @@ async def get(call: Call) -> Answer:
     found = call.terminal.receipts.get(call.parameters.required_text("Id"))
     if found is None:
         return refused("Receipt not found")
-    if not _is_printed(call, found):
+    if not is_printed(call, found.created_at):
         return refused("Receipt is not ready")
     return succeeded(found.as_model())
 
 
-def _is_printed(call: Call, found: FiscalReceipt) -> bool:
-    return call.terminal.clock.now() - found.created_at >= _PRINTED_AFTER
+def is_printed(call: Call, queued_at: datetime) -> bool:
+    return call.terminal.clock.now() - queued_at >= _PRINTED_AFTER

@@ -84,6 +84,7 @@ PAYMENT: Final[list[dict[str, Any]]] = [
         "refunded": _NOTHING,
         "settles_invoice": True,
         "late": False,
+        "review_reason": None,
         "payment_method_id": _METHOD,
         "card_mask": "4242 42** **** 4242",
         "next_action": None,

@@ -35,6 +35,7 @@ QUIET = {
     "billing_runs",
     "reconciler_queries_total",
     "payment_observations_contradicted_total",
+    "payment_operations_refused_total",
     "collection_attempts_live",
     "billing_orders_open",
     "billing_findings_open",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,8 @@ from shared import idempotency, tables
 from shared.clock import ManualClock
 from shared.errors import AppError, conflict, invalid
 from shared.idempotency import Claimed, Replay, Scope
-from shared.idempotent_route import run_once
+from shared.idempotent_route import RELEASE_SECONDS, run_keyed, run_once
+from shared.ids import new_id
 from tests.servers import DatabaseUrls, create_database
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -141,3 +143,26 @@ def test_psycopg2_cursor_keeps_the_same_contract(urls: DatabaseUrls) -> None:
 def test_missing_or_odd_keys_are_refused(key: str | None) -> None:
     with pytest.raises(AppError, match="idempotency-key"):
         idempotency.require_key(key)
+
+
+class _Stuck:
+    """Keys whose database does not answer any more once the key is claimed."""
+
+    async def claim(self, scope: Scope) -> Claimed | Replay:
+        return Claimed(new_id())
+
+    async def complete(self, row_id: UUID, status: int, body: str) -> None:
+        raise AssertionError("there is nothing to complete")
+
+    async def release(self, row_id: UUID) -> None:
+        await asyncio.sleep(60)
+
+
+async def test_a_key_that_cannot_be_freed_hides_nothing_and_holds_nobody_up() -> None:
+    async def fails(_: UUID) -> tuple[int, Any]:
+        raise ZeroDivisionError("what really happened")
+
+    began = time.monotonic()
+    with pytest.raises(ZeroDivisionError, match="what really happened"):
+        await run_keyed(_Stuck(), _scope("stuck"), fails)
+    assert RELEASE_SECONDS <= time.monotonic() - began < RELEASE_SECONDS + 1

@@ -14,9 +14,10 @@ from typing import Final
 import asyncpg
 import pytest
 
+from pay_api.pay_service import settle_attempt
 from pay_api.pay_service import start_payment as starting
 from pay_api.pay_service.context import Context
-from pay_api.pay_service.payment import EDGES
+from pay_api.pay_service.payment import EDGES, Move, Seen
 from pay_api.pay_service.start_payment import StartPayment
 from pay_api.pay_service.write_verdict import write_first_verdict
 from pay_api.providers.base import MethodKind, ReceiptLine
@@ -137,3 +138,15 @@ async def test_every_order_of_five_pieces_of_news(
 ) -> None:
     """120 orders of each story; those of four pieces are their beginnings."""
     await play_all(pay, ctx, db, name, (*NEWS[name], STORIES[name].fifth))
+
+
+async def test_naive_twin_whose_last_word_wins_is_found_out(
+    pay: Pay, ctx: Context, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old news of a hold, heard after it was given back, makes it held again: these orders show it."""
+    said = {Seen.AUTHORIZED: Status.AUTHORIZED, Seen.VOIDED: Status.CANCELLED}
+    monkeypatch.setattr(settle_attempt, "decide", lambda status, seen, **_: Move(said[seen]))
+    name = "hold given back at the provider"
+    with pytest.raises(ExceptionGroup) as failed:
+        await play_all(pay, ctx, db, name, ("answer", "pay", "cancel"))
+    assert failed.group_contains(AssertionError, match="authorized")

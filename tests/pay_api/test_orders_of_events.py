@@ -17,7 +17,7 @@ import pytest
 from pay_api.pay_service import settle_attempt
 from pay_api.pay_service import start_payment as starting
 from pay_api.pay_service.context import Context
-from pay_api.pay_service.payment import EDGES, Move, Seen
+from pay_api.pay_service.payment import EDGES, Move, Seen, Stay
 from pay_api.pay_service.start_payment import StartPayment
 from pay_api.pay_service.write_verdict import write_first_verdict
 from pay_api.providers.base import MethodKind, ReceiptLine
@@ -145,7 +145,11 @@ async def test_naive_twin_whose_last_word_wins_is_found_out(
 ) -> None:
     """Old news of a hold, heard after it was given back, makes it held again: these orders show it."""
     said = {Seen.AUTHORIZED: Status.AUTHORIZED, Seen.VOIDED: Status.CANCELLED}
-    monkeypatch.setattr(settle_attempt, "decide", lambda status, seen, **_: Move(said[seen]))
+
+    def decide(status: Status, seen: Seen, **_: bool) -> Move | Stay:
+        return Stay() if status is said[seen] else Move(said[seen])
+
+    monkeypatch.setattr(settle_attempt, "decide", decide)
     name = "hold given back at the provider"
     with pytest.raises(ExceptionGroup) as failed:
         await play_all(pay, ctx, db, name, ("answer", "pay", "cancel"))

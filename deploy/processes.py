@@ -35,6 +35,7 @@ class OneShot:
     name: str
     group: Group
     argv: tuple[str, ...]
+    migrates: bool = False  # works as the owner of its group's databases, whom no other process knows
 
 
 def _uvicorn(factory: str) -> tuple[str, ...]:
@@ -114,10 +115,10 @@ PROCESSES: tuple[Process, ...] = (
 # in this order; the catalogue follows once the services run
 MIGRATIONS: tuple[OneShot, ...] = (
     OneShot("keys", "user", ("python", "-m", "shared.keys")),
-    OneShot("users-migrate", "user", ("alembic", "-c", "user_api/alembic.ini", "upgrade", "head")),
-    OneShot("pay-migrate", "pay", ("alembic", "-c", "pay_api/alembic.ini", "upgrade", "head")),
-    OneShot("billing-migrate", "billing", ("python", "-m", "billing_api.manage", "migrate")),
-    OneShot("admin-migrate", "admin", ("python", "-m", "admin_panel.manage", "migrate_all")),
+    OneShot("users-migrate", "user", ("alembic", "-c", "user_api/alembic.ini", "upgrade", "head"), True),
+    OneShot("pay-migrate", "pay", ("alembic", "-c", "pay_api/alembic.ini", "upgrade", "head"), True),
+    OneShot("billing-migrate", "billing", ("python", "-m", "billing_api.manage", "migrate"), True),
+    OneShot("admin-migrate", "admin", ("python", "-m", "admin_panel.manage", "migrate_all"), True),
 )
 BROKER_USERS = ("python", "-m", "deploy.rabbitmq.users")
 BROKER_TOPOLOGY = ("python", "-m", "shared.queue", "declare")

@@ -37,6 +37,10 @@ SETTINGS: dict[str, dict[str, str]] = {
     "movies": {"MOVIES_DATABASE_URL": "movies_admin", "MOVIES_MIGRATION_DATABASE_URL": "movies_owner"},
     "admin": {"ADMIN_DATABASE_URL": "admin_panel", "ADMIN_MIGRATION_DATABASE_URL": "admin_owner"},
 }
+# the owners' addresses: only what migrates reads them
+MIGRATION_SETTINGS = frozenset(
+    setting for roles in SETTINGS.values() for setting in roles if "MIGRATION" in setting
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.databases import DATABASES, DatabaseUrls
+from deploy.local.databases import DATABASES, MIGRATION_SETTINGS, DatabaseUrls
 from deploy.local.ports import LOOPBACK
 from deploy.local.state import EDGES
 from deploy.processes import Group
@@ -122,7 +122,6 @@ def _user(at: Addresses) -> dict[str, str]:
     own = at.databases["users"]
     return {
         "DATABASE_URL": own.service,
-        "MIGRATION_DATABASE_URL": own.owner,
         "CACHE_REDIS_URL": at.redis("cache", "user-api"),
         "SESSION_REDIS_URL": at.redis("session", "user-api"),
         "JWT_KEYS_DIR": str(at.keys),
@@ -140,7 +139,6 @@ def _pay(at: Addresses) -> dict[str, str]:
     own = at.databases["pay"]
     return {
         "DATABASE_URL": own.service,
-        "MIGRATION_DATABASE_URL": own.owner,
         "JWKS_URL": at.http("user-api") + "/.well-known/jwks.json",
         "ACCEPTED_CREDENTIALS": at.accepted("pay-api"),
         "PUBLIC_URL": at.http("gateway"),
@@ -169,7 +167,6 @@ def _billing(at: Addresses) -> dict[str, str]:
     own = at.databases["billing"]
     return {
         "DATABASE_URL": own.service,
-        "MIGRATION_DATABASE_URL": own.owner,
         "JWKS_URL": at.http("user-api") + "/.well-known/jwks.json",
         "ACCEPTED_CREDENTIALS": at.accepted("billing-api"),
         "USER_API_URL": at.http("user-api"),
@@ -183,7 +180,7 @@ def _admin(at: Addresses) -> dict[str, str]:
     for database in DATABASES:
         named = at.databases[database].environment()
         values |= {
-            key: url for key, url in named.items() if key not in {"DATABASE_URL", "MIGRATION_DATABASE_URL"}
+            key: url for key, url in named.items() if key != "DATABASE_URL" and key not in MIGRATION_SETTINGS
         }
     return values | {
         "USER_API_URL": at.http("user-api"),
@@ -201,6 +198,22 @@ def _scheduler(at: Addresses) -> dict[str, str]:
         "BILLING_API_URL": at.http("billing-api"),
         "BILLING_API_TOKEN": at.token("scheduler", "billing-api"),
         "BEAT_TICK_SECONDS": "10",
+    }
+
+
+def owners(at: Addresses, group: Group) -> dict[str, str]:
+    """Addresses of the databases a group migrates, as their owners: for its one-shot and nobody else."""
+    own: dict[Group, tuple[str, ...]] = {
+        "user": ("users",),
+        "pay": ("pay",),
+        "billing": ("billing",),
+        "admin": ("admin", "movies"),
+    }
+    return {
+        key: url
+        for database in own[group]
+        for key, url in at.databases[database].environment().items()
+        if key in MIGRATION_SETTINGS
     }
 
 

@@ -7,11 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from deploy.local import databases, gateway, packages
-from deploy.local.environment import PASSED_ON, Addresses, environment, urls
+from deploy.local.environment import PASSED_ON, Addresses, environment, owners, urls
 from deploy.local.programs import Program, own_directory, own_file, remove_tree
 from deploy.local.servers import PostgresServer, RabbitServer, RedisServer
 from deploy.local.state import ROOT, StackState, dotenv
@@ -32,6 +32,7 @@ from deploy.redis import users as redis_users
 # settings come from a file, not by a command line everyone can list; figures of an earlier start are dropped
 START = 'set -a; . "$0"; set +a; rm -f "${PROMETHEUS_MULTIPROC_DIR:-/nonexistent}"/*.db; exec "$@"'
 SERVERS = ("postgres", "redis", "epmd", "rabbitmq")
+BROKER = "broker-migrate"  # the one-shot with the credentials of the broker's owner
 
 
 class LocalStack:
@@ -115,6 +116,8 @@ class LocalStack:
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
         }
+        if isinstance(process, OneShot) and process.migrates:
+            values |= owners(at, process.group)
         if isinstance(process, Process) and not process.serves:
             values["HEALTH_PORT"] = str(at.ports[name])
         if isinstance(process, Process) and process.shares_metrics:
@@ -202,24 +205,29 @@ class LocalStack:
         wait_for_all(watches, self.supervisor, self.state.logs, progress, patience_seconds=120)
 
     def _run_broker(self, at: Addresses) -> None:
-        users = {
-            name.removeprefix("rabbitmq:"): value for name, value in at.secrets.items() if "rabbitmq:" in name
-        }
-        extra = {
-            "RABBITMQ_MANAGEMENT_URL": at.management,
-            "RABBITMQ_PASSWORDS": json.dumps(users),
-            "AMQP_URL": at.amqp("owner"),
-        }
         for argv in self._broker:
-            self._run_once(at, "broker-migrate", OneShot("broker-migrate", "sandbox", argv), argv, extra)
+            self._run_once(at, BROKER, OneShot(BROKER, "sandbox", argv), argv)
 
-    def _run_once(
-        self, at: Addresses, name: str, job: OneShot, argv: Iterable[str], extra: dict[str, str] | None = None
-    ) -> None:
-        log = self.state.logs / f"{name}.log"
-        settings = self._settings(at, name, job) | (extra or {})
+    def _settings_of_a_command(self, at: Addresses, name: str, job: Process | OneShot) -> dict[str, str]:
+        settings = self._settings(at, name, job)
         settings |= {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(self.state.directory)}
         settings["LANG"] = "C.UTF-8"
+        if name == BROKER:
+            users = {
+                key.removeprefix("rabbitmq:"): value
+                for key, value in at.secrets.items()
+                if "rabbitmq:" in key
+            }
+            settings |= {
+                "RABBITMQ_MANAGEMENT_URL": at.management,
+                "RABBITMQ_PASSWORDS": json.dumps(users),
+                "AMQP_URL": at.amqp("owner"),
+            }
+        return settings
+
+    def _run_once(self, at: Addresses, name: str, job: OneShot, argv: Iterable[str]) -> None:
+        log = self.state.logs / f"{name}.log"
+        settings = self._settings_of_a_command(at, name, job)
         with log.open("wb") as output:
             done = subprocess.run(
                 self._command(argv),
@@ -233,6 +241,16 @@ class LocalStack:
             )
         if done.returncode != 0:
             raise ServiceFailed(name, f"exit code {done.returncode}", log_tail(log))
+
+    def run_in(self, service: str, argv: Sequence[str]) -> int:
+        """Runs an operator's command with a service's (or one-shot's) settings; gives its exit code."""
+        jobs: dict[str, Process | OneShot] = {BROKER: OneShot(BROKER, "sandbox", ())}
+        jobs |= {process.name: process for process in self._processes}
+        jobs |= {job.name: job for job in self._migrations}
+        if service not in jobs:
+            raise SystemExit(f"no service {service} here; one of: {', '.join(sorted(jobs))}")
+        settings = self._settings_of_a_command(self.addresses(), service, jobs[service])
+        return subprocess.run(self._command(argv), cwd=ROOT, env=settings, check=False).returncode
 
     # --- the rest ------------------------------------------------------------------------------------------
 

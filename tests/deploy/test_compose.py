@@ -13,7 +13,7 @@ import yaml
 
 from deploy.compose import DEVELOPMENT_PORTS, port_variable
 from deploy.local.databases import DATABASES, urls
-from deploy.local.environment import ACCOUNTS, OPTIONAL, Addresses, environment
+from deploy.local.environment import ACCOUNTS, OPTIONAL, Addresses, environment, owners
 from deploy.local.servers import PostgresServer
 from deploy.local.state import EDGES, ROOT
 from deploy.processes import CATALOGUE, LOCAL_PORTS, MIGRATIONS, PROCESSES, PUBLISHED_PORTS
@@ -161,6 +161,22 @@ def test_every_service_has_a_redis_user_of_its_own_in_both_stacks() -> None:
         for settings in (SERVICES[process.name]["environment"], environment(addresses(), process.group)):
             found = [default(value) for name, value in settings.items() if name.endswith("REDIS_URL")]
             assert {urlsplit(value).username for value in found} == {ACCOUNTS[process.group]}
+
+
+def test_the_owners_of_the_databases_are_known_to_what_migrates_alone() -> None:
+    """A service that is broken into cannot lift the guards of its tables: it holds no owner's password."""
+    migrating = {job.name: owners(addresses(), job.group) for job in MIGRATIONS if job.migrates}
+    assert len(migrating) == 4
+    for name, service in SERVICES.items():
+        given = service.get("environment", {})
+        known = {setting: value for setting, value in given.items() if "_owner:" in default(str(value))}
+        assert set(known) == set(migrating.get(name, {})), name
+        if name in OURS:
+            assert not [value for value in given.values() if "//postgres:" in str(value)], name
+    for process in PROCESSES:
+        assert not [v for v in environment(addresses(), process.group).values() if "_owner:" in v]
+    owned = {urlsplit(url).username for found in migrating.values() for url in found.values()}
+    assert owned == {roles[0] for roles in DATABASES.values()}
 
 
 def test_every_secret_default_is_one_production_refuses() -> None:

@@ -7,7 +7,7 @@ WORKERS ?= 2
 TEST_ROUNDS ?= 1
 export PYTHON MODE
 .DEFAULT_GOAL := help
-.PHONY: help up down reset urls ps logs time-travel verify demo test test-long test-docker test-bare check lock venv clean
+.PHONY: help up down reset urls tokens ps logs in time-travel verify demo test test-long test-docker test-bare check lock venv clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,11 +27,18 @@ reset: venv ## stop everything and drop the data
 urls: venv ## addresses of the running stack as JSON
 	@$(STACK) urls
 
+tokens: venv ## the operator's tokens of the running stack as JSON (for the internal routes of docs/operations.md)
+	@$(STACK) tokens
+
 ps: venv ## what runs
 	@$(STACK) ps
 
 logs: venv ## the end of the logs (S=service for one)
 	@$(STACK) logs $(S)
+
+in: venv ## an operator's command with a service's settings (S=billing-worker DO="python -m ...")
+	@test -n "$(S)" -a -n "$(DO)" || { echo "usage: make in S=billing-worker DO='python -m billing_api.manage verify_ledger'" >&2; exit 2; }
+	@$(STACK) in $(S) $(DO)
 
 time-travel: venv ## move the suite's clock forward and wait until all that is due is done (DAYS=n)
 	@test -n "$(DAYS)" || { echo "usage: make time-travel DAYS=30" >&2; exit 2; }

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,18 @@ class ComposeStack:
             name: json.loads(services[name]["environment"]["ACCEPTED_CREDENTIALS"]) for name in OPERATED
         }
         return {name: tokens["operator"][0] for name, tokens in accepted.items()}
+
+    def run_in(self, service: str, argv: Sequence[str]) -> int:
+        """Runs an operator's command in a service's container, in a new one when none runs; its exit code.
+
+        A one-shot has ended, and a service may have: the command then gets a container of its own.
+        """
+        rows = {row["Service"]: row["State"] for row in self._running()}
+        if service not in rows:
+            raise SystemExit(f"no service {service} here; one of: {', '.join(sorted(rows))}")
+        how = ["exec", "-T"] if rows[service] == "running" else ["run", "--rm", "--no-deps", "-T"]
+        command = self.command(*how, service, *argv)
+        return subprocess.run(command, cwd=self.root, check=False).returncode
 
     def down(self) -> None:
         """Stops and removes the containers; volumes stay."""

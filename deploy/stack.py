@@ -160,13 +160,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Parses the command line and runs one command at a time per checkout."""
     parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("up", "down", "reset", "urls", "ps", "mode", "verify"):
+    for name in ("up", "down", "reset", "urls", "tokens", "ps", "mode", "verify"):
         commands.add_parser(name)
     logs = commands.add_parser("logs")
     logs.add_argument("service", nargs="?")
     logs.add_argument("--lines", type=int, default=200)
     commands.add_parser("time-travel").add_argument("days", type=float)
     commands.add_parser("run").add_argument("module")
+    inside = commands.add_parser("in", help="a command with the settings of a service")
+    inside.add_argument("service")
+    inside.add_argument("argv", nargs=argparse.REMAINDER)
     options = parser.parse_args(arguments)
     state = StackState.open()
     if options.command not in {"up", "down", "reset"}:
@@ -189,8 +192,17 @@ def _look(options: argparse.Namespace) -> int:
         print(remembered_mode() or "none")
         return 0
     stack = stack_of(remembered_mode())
+    if options.command == "in":
+        if not options.argv:
+            raise SystemExit(
+                "which command? for example: make in S=pay-worker DO='python -m shared.queue -h'"
+            )
+        return stack.run_in(options.service, options.argv)
     if options.command == "urls":
         print(json.dumps(stack.urls(), indent=2))
+        return 0
+    if options.command == "tokens":
+        print(json.dumps(stack.operator_tokens(), indent=2))
         return 0
     if options.command == "ps":
         return show_processes(stack)

@@ -45,8 +45,10 @@ class BillingSettings(SuiteSettings):
         if self.is_production:
             self.require_callers()
             self.require_django_key()
-        if self.is_production and self.seller_inn == DEMO_SELLER_INN:
-            raise ConfigurationRefused("SELLER_INN", "documents would name the demonstration's seller")
+        if self.is_production and self.seller_inn in ("", DEMO_SELLER_INN):
+            raise ConfigurationRefused(
+                "SELLER_INN", "documents would name the demonstration's seller or none"
+            )
 
 
 @cache

@@ -66,6 +66,8 @@ OWN = [
     ("billing-api", "DJANGO_SECRET_KEY", "aZ4sX7dC1fV8gB2hN5jM9"),
     ("billing-api", "DJANGO_SECRET_KEY", "ab" * 40),
     ("billing-api", "DATABASE_URL", "postgresql://billing_api:qwerty123@billing-db/billing"),
+    ("billing-api", "SELLER_INN", "7700000000"),
+    ("billing-api", "SELLER_INN", ""),
     ("admin-panel", "PUBLIC_URL", "http://cinema.tv"),
     ("admin-panel", "PUBLIC_URL", "https://*"),
     ("admin-panel", "ADMIN_REQUIRE_MFA", "false"),

@@ -78,6 +78,24 @@ check "no addresses in requirements/*.txt" no_addresses_in_locks
 check "no registry hosts" no_registry_hosts
 check "no secrets" no_secrets
 check "no paths of one machine" no_local_paths
+# advisories are on the internet: where they cannot be reached, nothing is audited, and that is said
+audit() {
+  local lock arguments=() output
+  for lock in requirements/*.txt; do arguments+=(-r "$lock"); done
+  if output=$(pip-audit --strict --progress-spinner off --disable-pip --require-hashes "${arguments[@]}" 2>&1); then
+    printf '  ok      known vulnerabilities (pip-audit)\n'
+  elif grep -qE '^Found [0-9]+ known vulnerabilit' <<<"$output"; then
+    printf '  FAILED  known vulnerabilities (pip-audit)\n%s\n' "$(tail -n 60 <<<"$output")"
+    failed+=("known vulnerabilities")
+  else
+    not_audited "no advisories can be reached from here"
+  fi
+}
+not_audited() {
+  printf '  NOT RUN known vulnerabilities: not audited (%s)\n' "$1"
+  not_run+=("known vulnerabilities")
+}
+if command -v pip-audit >/dev/null; then audit; else not_audited "no pip-audit on this machine"; fi
 if docker compose version >/dev/null 2>&1; then
   check "docker compose config" docker compose config -q
   check "docker compose config (development)" docker compose -f docker-compose.yml -f deploy/compose.dev.yml config -q

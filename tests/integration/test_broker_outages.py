@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -119,7 +119,7 @@ async def _all_applied_once(world: World, written: int) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("away_seconds", [3, 60 * ROUNDS])
 async def test_broker_stopped_under_load(
-    own_broker: OwnBroker, own_world: World, away_seconds: int, capsys: pytest.CaptureFixture[str]
+    own_broker: OwnBroker, own_world: World, away_seconds: int, figure: Callable[[str], None]
 ) -> None:
     world, over = own_world, asyncio.Event()
     world.start(world.relay())
@@ -136,12 +136,10 @@ async def test_broker_stopped_under_load(
     written = await load
     await _all_applied_once(world, written)
     seconds = asyncio.get_running_loop().time() - back_at
-    with capsys.disabled():
-        print(
-            f"\nbroker away {away_seconds} s: {written} events written, {waiting} waited,"
-            f" all applied {seconds:.1f} s after its return",
-            flush=True,
-        )
+    figure(
+        f"broker away {away_seconds} s: {written} events written, {waiting} waited,"
+        f" all applied {seconds:.1f} s after its return"
+    )
 
 
 @pytest.mark.long

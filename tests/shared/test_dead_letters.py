@@ -31,6 +31,7 @@ async def test_poison_is_parked_with_its_reason_redriven_and_others_flow(
     world: World,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    figure: Callable[[str], None],
     poison: int,
     good: int,
 ) -> None:
@@ -65,8 +66,7 @@ async def test_poison_is_parked_with_its_reason_redriven_and_others_flow(
     assert (await world.rows("SELECT count(DISTINCT payment_id) FROM effect"))[0][0] == good + poison
     async with broker.connected(world.amqp_url, "test") as connection:
         assert [m async for m in broker.take(connection, f"{QUEUE}.dead", 10)] == []
-    with capsys.disabled():
-        print(f"\n{poison} poison among {good} good: parked after {seconds:.1f} s, redriven", flush=True)
+    figure(f"{poison} poison messages among {good} good: parked after {seconds:.1f} s, all redriven")
 
 
 async def test_a_redriven_message_has_all_its_tries_again(

@@ -108,7 +108,6 @@ LANGUAGE_COOKIE_NAME = "admin_language"
 
 STATIC_URL = "/admin/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # works without collectstatic too
 WHITENOISE_AUTOREFRESH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from admin_panel.actions.charge import AdjustLine
 from admin_panel.sections.accounts import name_of
 from admin_panel.sections.base import ReadOnlyAdmin, Table, parse_id, text_column
-from admin_panel.sections.explanations import told
+from admin_panel.sections.explanations import proof, told
 from admin_panel.sections.filters import word_filter
 from admin_panel.sections.formats import link, localized, moment_text, money_text, period_text, rate_text
 
@@ -72,6 +72,9 @@ class ChargeAdmin(ReadOnlyAdmin):
         yield Table(
             _("Why this amount"),
             [_("Step"), _("Amount")],
-            [list(step) for step in told(row.steps, row.invoice.currency)],
+            [
+                list(step)
+                for step in (*told(row.steps, row.invoice.currency), proof(row, row.invoice.currency))
+            ],
             right=frozenset({1}),
         )

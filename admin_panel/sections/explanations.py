@@ -1,4 +1,4 @@
-"""Tells in words how an invoice line came to its figure, in the language of the page."""
+"""Tells in words how an invoice line came to its figure, and whether it follows, in the page's language."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from django.utils.translation import get_language
 
 from admin_panel.sections.formats import money_text
 from admin_panel.sections.words import word
-from billing_api.billing_service.explanation_texts import sentence
+from billing_api.billing_service.explanation_texts import sentence, verdict
+from billing_api.billing_service.line_proof import prove_line
+from billing_api.billing_service.models import InvoiceLine
 from billing_api.billing_service.wording import language_of
 
 Step = Mapping[str, Any]
@@ -25,3 +27,10 @@ def told(steps: Sequence[Step], currency: str) -> list[tuple[str, str]]:
         )
         for step in steps
     ]
+
+
+def proof(line: InvoiceLine, currency: str) -> tuple[str, str]:
+    """Whether the line's figure is worked out again from its stored inputs, and that figure."""
+    language = language_of(get_language() or "ru")
+    agrees = prove_line(line).fault is None
+    return verdict(agrees, line.net_minor, currency, language), money_text(line.net_minor, currency)

@@ -22,7 +22,7 @@ from admin_panel.sections.base import (
     status_column,
     text_column,
 )
-from admin_panel.sections.explanations import told
+from admin_panel.sections.explanations import proof, told
 from admin_panel.sections.filters import word_filter
 from admin_panel.sections.formats import link, localized, money_text, period_text, short
 from admin_panel.sections.words import word
@@ -112,7 +112,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
             yield Table(
                 _("Why this amount: %(line)s") % {"line": localized(line.description)},
                 [_("Step"), _("Amount")],
-                [list(step) for step in told(line.steps, row.currency)],
+                [list(step) for step in (*told(line.steps, row.currency), proof(line, row.currency))],
                 right=frozenset({1}),
             )
         yield documents.payments(Payment.objects.filter(invoice=row.pk), _("Payments"))

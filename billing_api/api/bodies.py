@@ -53,6 +53,53 @@ class InvoiceBody(serializers.Serializer[Any]):
     paid_at = serializers.DateTimeField(allow_null=True)
 
 
+class FiguresBody(serializers.Serializer[Any]):
+    """The figures of a line."""
+
+    list_amount = MoneyField()
+    discount = MoneyField()
+    net = MoneyField()
+    vat = MoneyField()
+    vat_rate_bp = serializers.IntegerField()
+
+
+class LineProofBody(serializers.Serializer[Any]):
+    """A line, stored and worked out again; ``recomputed`` is null when its steps contradict themselves."""
+
+    line_id = serializers.UUIDField()
+    position = serializers.IntegerField()
+    description = TextField()
+    agrees = serializers.BooleanField()
+    stored = FiguresBody()
+    recomputed = FiguresBody(allow_null=True)
+    fault = serializers.CharField(allow_null=True)
+    verdict = TextField()
+    steps = StepsField()
+    explanation = ExplanationField()
+
+
+class DueProofBody(serializers.Serializer[Any]):
+    """What was to be paid when the invoice was issued, stored and worked out again."""
+
+    agrees = serializers.BooleanField()
+    stored = MoneyField()
+    recomputed = MoneyField(allow_null=True)
+    fault = serializers.CharField(allow_null=True)
+    verdict = TextField()
+    steps = StepsField()
+    explanation = ExplanationField()
+
+
+class InvoiceProofBody(serializers.Serializer[Any]):
+    """``ProofView``: why each amount, and whether it follows."""
+
+    invoice_id = serializers.UUIDField()
+    number = serializers.CharField(allow_null=True)
+    agrees = serializers.BooleanField()
+    lines = LineProofBody(many=True)
+    amount_due_at_issue = DueProofBody()
+
+
 class CreditNoteLineBody(serializers.Serializer[Any]):
     """What is credited of one line of the invoice."""
 
@@ -91,6 +138,7 @@ class SubscriptionBody(serializers.Serializer[Any]):
     cancel_at_period_end = serializers.BooleanField()
     grants_access = serializers.BooleanField()
     access_until = serializers.DateTimeField(allow_null=True)
+    reduced_until = serializers.DateTimeField(allow_null=True)
     current_period = PeriodField()
     trial_ends_at = serializers.DateTimeField(allow_null=True)
     term_periods = serializers.IntegerField(allow_null=True)
@@ -198,6 +246,8 @@ class AccessBasisBody(serializers.Serializer[Any]):
     status = serializers.CharField()
     grants = serializers.ListField(child=serializers.CharField())
     until = serializers.DateTimeField(allow_null=True)
+    reduced_grants = serializers.ListField(child=serializers.CharField())
+    reduced_until = serializers.DateTimeField(allow_null=True)
 
 
 class QuoteBody(serializers.Serializer[Any]):

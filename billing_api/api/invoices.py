@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from billing_api.api import rows
-from billing_api.api.bodies import InvoiceBody
+from billing_api.api.bodies import InvoiceBody, InvoiceProofBody
 from billing_api.api.documents import page_of
 from billing_api.api.internal import InternalView
 from billing_api.api.lists import newest_first
@@ -40,3 +40,10 @@ class Invoice(InternalView):
     def get(self, request: Request, invoice_id: UUID) -> Response:
         """One invoice."""
         return Response(queries.read_invoice(invoice_id))
+
+
+class InvoiceProof(InternalView):
+    @extend_schema(operation_id="invoice_proof", tags=["invoices"], responses={200: InvoiceProofBody})
+    def get(self, request: Request, invoice_id: UUID) -> Response:
+        """Every line and the amount due worked out again from the stored inputs, and whether they agree."""
+        return Response(queries.invoice_proof_view(rows.invoice(invoice_id)))

@@ -14,7 +14,14 @@ from rest_framework.views import APIView
 
 from billing_api.api import rows
 from billing_api.api.authentication import EndUserAuthentication
-from billing_api.api.bodies import AccountBody, ChargeBody, InvoiceBody, PaymentBody, StatementBody
+from billing_api.api.bodies import (
+    AccountBody,
+    ChargeBody,
+    InvoiceBody,
+    InvoiceProofBody,
+    PaymentBody,
+    StatementBody,
+)
 from billing_api.api.documents import page_of
 from billing_api.api.lists import newest_first
 from billing_api.api.permissions import IsEndUser, end_user
@@ -61,6 +68,13 @@ class MyInvoice(MeView):
     def get(self, request: Request, invoice_id: UUID) -> Response:
         """One invoice with the steps that explain its figures."""
         return Response(queries.read_invoice(invoice_id, end_user(request).user_id))
+
+
+class MyInvoiceProof(MeView):
+    @extend_schema(operation_id="my_invoice_proof", tags=["me"], responses={200: InvoiceProofBody})
+    def get(self, request: Request, invoice_id: UUID) -> Response:
+        """Why each amount, worked out again from the stored inputs, and whether the figures agree."""
+        return Response(queries.invoice_proof_view(rows.invoice(invoice_id, end_user(request).user_id)))
 
 
 class MyInvoiceDocument(MeView):

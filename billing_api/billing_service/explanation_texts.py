@@ -24,6 +24,22 @@ def explanation(steps: Sequence[Step], currency: str) -> dict[str, list[str]]:
     }
 
 
+def verdict(agrees: bool, stored_minor: int, currency: str, language: Language) -> str:
+    """What the verifier says of a stored figure (minor units)."""
+    stored = money_text(stored_minor, currency, language)
+    if agrees:
+        return _pick(
+            language,
+            f"Сходится: {stored} получается заново из сохранённых данных.",
+            f"Agrees: {stored} is worked out again from the stored inputs.",
+        )
+    return _pick(
+        language,
+        f"Не сходится: {stored} из сохранённых данных не получается.",
+        f"Does not agree: {stored} does not follow from the stored inputs.",
+    )
+
+
 def sentence(step: Step, currency: str, language: Language) -> str | None:
     """One step in words, amounts in the currency; None for a kind that has no words."""
     told = _SENTENCES.get(str(step.get("kind")))

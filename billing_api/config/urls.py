@@ -22,6 +22,7 @@ from billing_api.api import (
 urlpatterns = [
     # What is asked most stands first: patterns are tried in turn.
     path("internal/v1/invoices/<uuid:invoice_id>", invoices.Invoice.as_view()),
+    path("internal/v1/invoices/<uuid:invoice_id>/proof", invoices.InvoiceProof.as_view()),
     path("internal/v1/invoices", invoices.Invoices.as_view()),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
@@ -33,6 +34,7 @@ urlpatterns = [
     path("v1/me/invoices", me.MyInvoices.as_view()),
     path("v1/me/invoices/<uuid:invoice_id>", me.MyInvoice.as_view()),
     path("v1/me/invoices/<uuid:invoice_id>.pdf", me.MyInvoiceDocument.as_view()),
+    path("v1/me/invoices/<uuid:invoice_id>/proof", me.MyInvoiceProof.as_view()),
     path("v1/me/credit-notes", credit_notes.MyCreditNotes.as_view()),
     path("v1/me/credit-notes/<uuid:credit_note_id>", credit_notes.MyCreditNote.as_view()),
     path("v1/me/credit-notes/<uuid:credit_note_id>.pdf", credit_notes.MyCreditNoteDocument.as_view()),

@@ -15,6 +15,7 @@ from billing_api.billing_service.queries.documents import (
     invoices_of,
     quote_view,
 )
+from billing_api.billing_service.queries.invoice_proof import invoice_proof_view
 from billing_api.billing_service.queries.invoice_reading import read_invoice
 from billing_api.billing_service.queries.payments import payment_view, payments_of
 from billing_api.billing_service.queries.runs import quiescence, run_view
@@ -32,6 +33,7 @@ __all__ = [
     "credit_note_view",
     "find_invoice",
     "find_subscription",
+    "invoice_proof_view",
     "invoice_view",
     "invoices_of",
     "money_flow",

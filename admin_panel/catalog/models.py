@@ -128,6 +128,14 @@ class Product(Localized):
     grace_days = models.PositiveSmallIntegerField(
         _("grace, days"), default=3, help_text=_("Access goes on for so long after an unpaid period's end.")
     )
+    reduced_grants = ArrayField(
+        models.CharField(max_length=128),
+        verbose_name=_("grants after the grace"),
+        default=list,
+        db_default=models.Value("{}"),
+        blank=True,
+        help_text=_("Those of the grants that go on until the day of cancellation. Empty: none."),
+    )
     trial_needs_method = models.BooleanField(_("a trial needs a saved card"), default=True)
     trial_without_method = models.CharField(
         _("a trial that nobody can be charged for"),

@@ -136,6 +136,15 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
         # no angle brackets: the page takes a help text for HTML
         help_text=_("collection:CODE, movie:ID or feature:CODE, one a row."),
     )
+    reduced_grants = forms.CharField(
+        label=_("Grants after the grace"),
+        required=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text=_(
+            "Those of the grants that go on for who does not pay, until the day of cancellation, one a row."
+            " Empty: access is blocked when the grace is over."
+        ),
+    )
     # What the form was opened with: an edit over somebody else's is refused.
     seen_at = forms.CharField(required=False, widget=forms.HiddenInput)
 
@@ -152,13 +161,20 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
         super().__init__(*args, **options)
         if self.instance.pk and self.instance.updated_at:
             self.initial["grants"] = "\n".join(self.instance.grants or [])
+            self.initial["reduced_grants"] = "\n".join(self.instance.reduced_grants or [])
             self.initial["seen_at"] = self.instance.updated_at.isoformat()
 
     def clean_grants(self) -> list[str]:
-        grants = [line.strip() for line in self.cleaned_data["grants"].splitlines() if line.strip()]
+        grants = _rows_of(self.cleaned_data["grants"])
         if unknown := unknown_grants(grants):
             raise ValidationError(_("Unknown: %(names)s") % {"names": ", ".join(unknown)})
         return grants
+
+    def clean_reduced_grants(self) -> list[str]:
+        reduced = _rows_of(self.cleaned_data["reduced_grants"])
+        if beyond := [name for name in reduced if name not in self.cleaned_data.get("grants", reduced)]:
+            raise ValidationError(_("Not among the grants: %(names)s") % {"names": ", ".join(beyond)})
+        return reduced
 
     def clean_dunning_policy(self) -> dict[str, Any]:
         policy = self.cleaned_data["dunning_policy"] or {}
@@ -176,6 +192,10 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at 
         return cleaned
 
 
+def _rows_of(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 class ProductAdmin(CatalogAdmin):
     form = ProductForm
     inlines = (PriceInline,)
@@ -190,6 +210,7 @@ class ProductAdmin(CatalogAdmin):
             {
                 "fields": (
                     "grace_days",
+                    "reduced_grants",
                     ("trial_needs_method", "trial_without_method"),
                     "refund_window_days",
                     ("change_dearer", "change_cheaper"),

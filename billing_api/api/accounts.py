@@ -15,7 +15,7 @@ from billing_api.api.documents import page_of
 from billing_api.api.internal import InternalView
 from billing_api.api.lists import newest_first
 from billing_api.api.requests import OfUserQuery, read
-from billing_api.billing_service import queries
+from billing_api.billing_service import queries, subscription_terms
 from billing_api.billing_service.models import Account, Subscription
 from billing_api.billing_service.queries.shapes import moment
 from shared.errors import not_found
@@ -54,4 +54,6 @@ def _access_basis(row: Subscription) -> dict[str, Any]:
         "status": row.status,
         "grants": row.product.grants,
         "until": moment(row.access_until),
+        "reduced_grants": row.product.reduced_grants,
+        "reduced_until": moment(subscription_terms.reduced_until(row)),
     }

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from billing_api.billing_service import events, orders, subscription_terms
 from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.dunning_plan import reduced_days_of
 from billing_api.billing_service.models import Account, Invoice, PendingChange, Price, Product, Subscription
 from shared.period import Interval, IntervalUnit
 
@@ -58,6 +59,7 @@ def carry_out(account: Account, subscription: Subscription, change: PendingChang
     subscription.unit_minor = change.unit_minor
     subscription.interval_unit, subscription.interval_count = change.interval_unit, change.interval_count
     subscription.grace_days = grace_days
+    subscription.reduced_days = reduced_days_of(change.product)
     subscription.price_noticed_minor = subscription.price_noticed_at = None
     if change.invoice_id is not None:
         subscription.latest_invoice_id = change.invoice_id
@@ -85,6 +87,7 @@ def undo(account: Account, subscription: Subscription, invoice: Invoice, now: da
     # Access and the next invoice follow from what was restored.
     subscription.product = Product.objects.get(id=before["product_id"])
     subscription.price = Price.objects.get(id=before["price_id"])
+    subscription.reduced_days = reduced_days_of(subscription.product)
     subscription_terms.take(subscription, subscription_terms.as_value(subscription), now)
     subscription.save(using="billing")
     settle(change, "undone", now)

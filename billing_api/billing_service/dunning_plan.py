@@ -18,6 +18,7 @@ from billing_api.billing_service.models import (
     Invoice,
     Payment,
     PaymentCancellation,
+    Product,
     Subscription,
 )
 from shared.errors import invalid
@@ -35,6 +36,11 @@ def policy_of(stored: Mapping[str, Any]) -> dunning.DunningPolicy:
         return dunning.DunningPolicy(**given)
     except (TypeError, ValueError) as error:
         raise invalid("dunning-policy-invalid", f"This dunning policy makes no sense: {error}") from error
+
+
+def reduced_days_of(product: Product) -> int:
+    """Days after the paid time for which the product's reduced rights hold: until its day of cancellation."""
+    return policy_of(product.dunning_policy).cancel_day
 
 
 def take_failure(account: Account, invoice: Invoice, payment: Payment, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from billing_api.billing_service import subscription_terms
 from billing_api.billing_service.database import cursor
 from billing_api.billing_service.models import Account, CreditNote, Invoice, InvoiceLine, Subscription
 from shared.money import Money
@@ -83,6 +84,7 @@ def subscription_state(account: Account, subscription: Subscription) -> Subscrip
         cancel_at_period_end=subscription.cancel_at_period_end,
         grants_access=subscription.grants_access,
         access_until=subscription.access_until,
+        reduced_until=subscription_terms.reduced_until(subscription),
         current_period_start=subscription.period_start_on,
         current_period_end=subscription.period_end_on,
         trial_ends_at=subscription.trial_ends_at,

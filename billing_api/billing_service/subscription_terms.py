@@ -27,6 +27,7 @@ def as_value(row: Subscription) -> rules.Subscription:
         term_periods=row.term_periods,
         paid_through_on=row.paid_through_on,
         grace_days=row.grace_days,
+        reduced_days=row.reduced_days,
         cancel_at_period_end=row.cancel_at_period_end,
         remaining_days=row.remaining_days,
         rental_days=row.rental_days,
@@ -59,3 +60,8 @@ def take(row: Subscription, value: rules.Subscription, now: datetime) -> None:
         else None
     )
     row.updated_at = now
+
+
+def reduced_until(row: Subscription) -> datetime | None:
+    """Until when what the product leaves after the grace holds (UTC); None: nothing is left."""
+    return rules.access(as_value(row)).reduced_until_at

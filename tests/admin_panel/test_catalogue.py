@@ -152,11 +152,13 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
             "prices-0-next_amount": "899.00",
             "prices-0-minimum": "799.01",
             "dunning_policy": '{"cancel_day": 2}',
+            "reduced_grants": "feature:nothing-like-it",
         },
     )
     assert "The minimum is above the price." in refused.text
     assert "Say from when the next amount holds." in refused.text
     assert "makes no sense" in refused.text
+    assert "Not among the grants: feature:nothing-like-it" in refused.text
     saved = client.post(
         page,
         fields
@@ -169,6 +171,7 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
             "trial_without_method": "invoice",
             "change_cheaper": "now",
             "dunning_policy": '{"soft_retry_days": [2, 4], "cancel_day": 10}',
+            "reduced_grants": fields["grants"].split()[0],
         },
     )
     told = re.findall(r"text-red-[67]00[^>]*>\s*([^<]{3,200})", saved.text)
@@ -191,6 +194,7 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
         "invoice",
         {"dearer": "now", "cheaper": "now"},
     )
+    assert state.reduced_grants == state.grants[:1] != state.grants
     assert state.dunning_policy == {"soft_retry_days": [2, 4], "cancel_day": 10}
 
 
@@ -198,7 +202,7 @@ def _product_fields(fields: dict[str, str]) -> set[str]:
     """Those of the product's own form, not of the page around it."""
     own = {
         "slug", "title_ru", "title_en", "kind", "group", "grants", "seen_at", "description_ru",
-        "description_en", "grace_days", "trial_needs_method", "trial_without_method",
+        "description_en", "grace_days", "reduced_grants", "trial_needs_method", "trial_without_method",
         "refund_window_days", "change_dearer", "change_cheaper", "dunning_policy", "rank",
     }  # fmt: skip
     return own | {name for name in fields if name.startswith("prices-")}

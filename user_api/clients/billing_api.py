@@ -60,7 +60,10 @@ class InvoiceView(BaseModel):
 
 
 class AccessBasis(BaseModel):
-    """A subscription or purchase that gives access until ``until`` (UTC; None: without an end)."""
+    """A subscription or purchase that gives access until ``until`` (UTC; None: without an end).
+
+    Of ``grants``, ``reduced_grants`` go on until ``reduced_until`` (None: nothing goes on).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,6 +73,8 @@ class AccessBasis(BaseModel):
     status: SubscriptionStatus
     grants: list[str]
     until: datetime | None
+    reduced_grants: list[str] = []
+    reduced_until: datetime | None = None
 
 
 class Started(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -18,7 +18,8 @@ RESOURCE: Final = re.compile(
 class Purchase:
     """What access needs to know of a subscription or a one-time purchase.
 
-    ``access_until`` is BillingAPI's own figure, stored as it came; None is access without an end.
+    ``access_until`` is BillingAPI's own figure, stored as it came; None is access without an end. What the
+    product leaves after it goes on until ``reduced_until``; None: nothing goes on.
     """
 
     purchase_id: UUID
@@ -26,6 +27,7 @@ class Purchase:
     grants_access: bool
     access_until: datetime | None
     removed: bool = False
+    reduced_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,17 @@ def source_of(purchase_id: UUID) -> str:
     return f"subscription:{purchase_id}"
 
 
-def rights_of(purchase: Purchase, grants: Iterable[str]) -> frozenset[Right]:
+def rights_of(purchase: Purchase, grants: Iterable[str], reduced: Collection[str] = ()) -> frozenset[Right]:
     """The rights one purchase gives; collections stay unexpanded, and ends that have passed stay as they are.
 
-    Time is no input: a right ends by its ``until``, whether or not an event comes.
+    Time is no input: a right ends by its ``until``, whether or not an event comes. Those of ``grants`` that
+    are ``reduced`` too (what is left after the grace, billing rule 5) end later than the others.
     """
     if purchase.removed or not purchase.grants_access:
         return frozenset()
     source = source_of(purchase.purchase_id)
-    return frozenset(Right(resource, purchase.access_until, source) for resource in grants)
+    whole, left = purchase.access_until, purchase.reduced_until or purchase.access_until
+    return frozenset(Right(name, left if name in reduced else whole, source) for name in grants)
 
 
 def latest(moments: Iterable[datetime | None]) -> datetime | None:

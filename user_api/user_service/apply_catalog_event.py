@@ -27,7 +27,8 @@ async def apply_product_event(session: AsyncSession, state: ProductState, now: d
     """Stores a product; when its grants changed, derives the rights of all who have it. Gives those users."""
     await lock_product(session, state.product_id, exclusive=True)
     known = await session.get(CatalogProduct, state.product_id, populate_existing=True)
-    changed = set(known.grants if known else ()) != set(state.grants)
+    before = (set(known.grants), set(known.reduced_grants)) if known else (set(), set())
+    changed = before != (set(state.grants), set(state.reduced_grants))
     values: dict[str, Any] = {
         "id": state.product_id,
         "slug": state.slug,
@@ -36,6 +37,7 @@ async def apply_product_event(session: AsyncSession, state: ProductState, now: d
         "title": state.title.model_dump(),
         "description": state.description.model_dump(),
         "grants": state.grants,
+        "reduced_grants": state.reduced_grants,
         "prices": [price.model_dump(mode="json") for price in state.prices],
         "rank": state.rank,
         "status": state.status,
@@ -64,7 +66,7 @@ async def _derive_again(session: AsyncSession, state: ProductState, now: datetim
         for held in by_user[user_id]:
             # Read again under the lock: the user may have removed it meanwhile.
             await session.refresh(held)
-            derived[source_of(held.id)] = rights_of(as_purchase(held), state.grants)
+            derived[source_of(held.id)] = rights_of(as_purchase(held), state.grants, state.reduced_grants)
         await replace_rights(session, version, derived, now)
     return sorted(by_user)
 

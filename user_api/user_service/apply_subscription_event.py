@@ -26,7 +26,7 @@ async def apply_subscription_event(session: AsyncSession, state: SubscriptionSta
     version = await lock_version(session, state.user_id, now)
     held = await _store(session, state)
     product = await session.get(CatalogProduct, state.product_id, populate_existing=True)
-    rights = rights_of(as_purchase(held), product.grants if product else ())
+    rights = rights_of(as_purchase(held), product.grants, product.reduced_grants) if product else frozenset()
     await replace_rights(session, version, {source_of(held.id): rights}, now)
     if state.status in _OVER:
         await revoke_of_subscription(session, state.subscription_id, "subscription-ended", now)
@@ -35,7 +35,12 @@ async def apply_subscription_event(session: AsyncSession, state: SubscriptionSta
 def as_purchase(held: UserProduct) -> Purchase:
     """The pure value of a stored purchase."""
     return Purchase(
-        held.id, held.product_id, held.grants_access, held.access_until, removed=held.removed_at is not None
+        held.id,
+        held.product_id,
+        held.grants_access,
+        held.access_until,
+        removed=held.removed_at is not None,
+        reduced_until=held.reduced_until,
     )
 
 
@@ -51,6 +56,7 @@ async def _store(session: AsyncSession, state: SubscriptionState) -> UserProduct
         "cancel_at_period_end": state.cancel_at_period_end,
         "grants_access": state.grants_access,
         "access_until": state.access_until,
+        "reduced_until": state.reduced_until,
         "current_period_start": state.current_period_start,
         "current_period_end": state.current_period_end,
         "trial_ends_at": state.trial_ends_at,

@@ -30,6 +30,8 @@ class CatalogProduct(Base):
     title: Mapped[dict[str, str]] = mapped_column(JSONB)
     description: Mapped[dict[str, str]] = mapped_column(JSONB)
     grants: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # Those of them that go on after the grace, until ``user_products.reduced_until``.
+    reduced_grants: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     prices: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     rank: Mapped[int]
     status: Mapped[str]
@@ -85,6 +87,7 @@ class UserProduct(Base):
     cancel_at_period_end: Mapped[bool]
     grants_access: Mapped[bool]
     access_until: Mapped[datetime | None]
+    reduced_until: Mapped[datetime | None]
     current_period_start: Mapped[date | None]
     current_period_end: Mapped[date | None]
     trial_ends_at: Mapped[datetime | None]

@@ -41,7 +41,7 @@ class _State:
     version: int
     rights: frozenset[Right]
     held: dict[UUID, UserProduct]
-    grants: dict[UUID, list[str]]
+    products: dict[UUID, CatalogProduct]
 
 
 async def find_users(commerce: Commerce) -> Sequence[UUID]:
@@ -132,6 +132,7 @@ def _store(
     held.status = view.status.value
     held.grants_access = basis is not None
     held.access_until = basis.until if basis else _moment(extra.get("access_until"))
+    held.reduced_until = basis.reduced_until if basis else None
     held.updated_at = now
 
 
@@ -146,7 +147,7 @@ async def _read(session: AsyncSession, user_id: UUID, bases: Sequence[AccessBasi
         version or 0,
         rights,
         {purchase.id: purchase for purchase in held},
-        {product.id: product.grants for product in products},
+        {product.id: product for product in products},
     )
 
 
@@ -156,8 +157,16 @@ def _expected(bases: Iterable[AccessBasis], state: _State) -> frozenset[Right]:
     for basis in bases:
         held = state.held.get(basis.subscription_id)
         removed = held is not None and held.removed_at is not None
-        purchase = Purchase(basis.subscription_id, basis.product_id, True, basis.until, removed=removed)
-        rights |= rights_of(purchase, state.grants.get(basis.product_id, basis.grants))
+        purchase = Purchase(
+            basis.subscription_id,
+            basis.product_id,
+            True,
+            basis.until,
+            removed=removed,
+            reduced_until=basis.reduced_until,
+        )
+        of = state.products.get(basis.product_id, basis)
+        rights |= rights_of(purchase, of.grants, of.reduced_grants)
     return rights
 
 
@@ -171,10 +180,11 @@ def _difference(user_id: UUID, bases: Sequence[AccessBasis], state: _State) -> D
     }
     for basis in bases:
         held = state.held.get(basis.subscription_id)
-        if held is None or (held.product_id, held.grants_access, held.access_until) != (
+        if held is None or (held.product_id, held.grants_access, held.access_until, held.reduced_until) != (
             basis.product_id,
             True,
             basis.until,
+            basis.reduced_until,
         ):
             wrong.add(basis.subscription_id)
     if expected == state.rights and not wrong:

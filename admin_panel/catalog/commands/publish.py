@@ -82,6 +82,8 @@ def _check(product: Product) -> None:
         raise invalid("product-without-price", "A product on sale needs an active price.")
     if unknown := unknown_grants(product.grants):
         raise invalid("grant-unknown", "Unknown grants: " + ", ".join(unknown))
+    if beyond := sorted(set(product.reduced_grants) - set(product.grants)):
+        raise invalid("grant-unknown", "Left after the grace but not granted: " + ", ".join(beyond))
     for price in product.prices.using(MOVIES).all():
         if (price.interval_unit is None) == (product.kind == Product.Kind.RECURRING):
             raise invalid(
@@ -107,6 +109,7 @@ def product_state(product: Product) -> ProductState:
         title=LocalizedText(ru=product.title_ru, en=product.title_en),
         description=LocalizedText(ru=product.description_ru, en=product.description_en),
         grants=list(product.grants),
+        reduced_grants=list(product.reduced_grants),
         prices=[_price_state(price) for price in product.prices.using(MOVIES).order_by("-is_default", "id")],
         grace_days=product.grace_days,
         trial_needs_method=product.trial_needs_method,

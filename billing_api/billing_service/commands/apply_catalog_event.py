@@ -47,6 +47,7 @@ def _product(state: ProductState, sequence: int) -> Product:
         product_group=state.group,
         title=state.title.model_dump(),
         grants=state.grants,
+        reduced_grants=state.reduced_grants,
         grace_days=state.grace_days,
         trial_needs_method=state.trial_needs_method,
         trial_without_method=state.trial_without_method,

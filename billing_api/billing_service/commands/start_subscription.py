@@ -18,6 +18,7 @@ from billing_api.billing_service import (
 from billing_api.billing_service.commands.upsert_customer import hold_account
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.dunning_plan import reduced_days_of
 from billing_api.billing_service.invoicing import Terms, issue_invoice
 from billing_api.billing_service.models import Account, Invoice, Product, Subscription, TrialUse
 from billing_api.billing_service.models.subscription import OVER
@@ -141,6 +142,7 @@ def _open(account: Account, offer: Offer, now: datetime) -> Subscription:
         interval_unit=price.interval_unit,
         interval_count=price.interval_count,
         grace_days=offer.product.grace_days,
+        reduced_days=reduced_days_of(offer.product),
         rental_days=price.access_days,
         time_zone=offer.time_zone,
         created_at=now,

@@ -30,7 +30,7 @@ class Next(StrEnum):
 class DunningPolicy:
     """Configurable per product. Days are whole days of 24 hours after the first failure.
 
-    Access does not follow this policy: it ends with the paid time and the product's own ``grace_days``.
+    Full access ends with the product's own ``grace_days``, what it leaves of it on ``cancel_day``.
     """
 
     soft_retry_days: tuple[int, ...] = (1, 3, 5, 7, 14)

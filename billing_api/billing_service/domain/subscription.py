@@ -35,7 +35,8 @@ class Subscription:
 
     ``anchor_on`` with ``next_number`` gives the next period to invoice; ``period`` is the last one invoiced
     (the trial, too). ``paid_through_on`` is the end of what is paid or free. ``term_periods`` is the count of
-    invoiced periods after which it ends, ``periods_billed`` how many there are. ``rental_days`` is for
+    invoiced periods after which it ends, ``periods_billed`` how many there are. ``reduced_days`` after the
+    paid time end what the product leaves of its rights when the grace is over. ``rental_days`` is for
     ONE_TIME, None for ever. ``remaining_days`` is set while paused. ``ended_on`` is the first day without
     access after the end.
     """
@@ -51,6 +52,7 @@ class Subscription:
     term_periods: int | None = None
     paid_through_on: date | None = None
     grace_days: int = 3
+    reduced_days: int = 21
     cancel_at_period_end: bool = False
     remaining_days: int | None = None
     rental_days: int | None = None
@@ -59,7 +61,7 @@ class Subscription:
     def __post_init__(self) -> None:
         if self.kind is Kind.RECURRING and self.interval is None:
             raise ValueError("a recurring subscription needs an interval")
-        if self.grace_days < 0:
+        if self.grace_days < 0 or self.reduced_days < 0:
             raise ValueError("grace is not negative")
 
     @property
@@ -76,10 +78,15 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``until_at``: UTC moment at which access ends, None with ``granted`` for access for ever."""
+    """``until_at``: UTC moment at which access ends, None with ``granted`` for access for ever.
+
+    ``reduced_until_at``: UTC moment at which what the product leaves after the grace ends; None: nothing is
+    left after ``until_at``.
+    """
 
     granted: bool
     until_at: datetime | None
+    reduced_until_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +356,8 @@ def access(subscription: Subscription) -> Access:
     """Until when the subscription gives access, as ``subscription.*`` events carry it (architecture 7).
 
     End of the paid time plus grace; the bare end when a cancellation is scheduled or the term is over. The
-    last period of a term has its grace like any other until it is paid.
+    last period of a term has its grace like any other until it is paid. Where there is grace, what the
+    product leaves after it (rule 5: reduced, or nothing) goes on until the day of cancellation.
     """
     status = subscription.status
     if status in (Status.INCOMPLETE, Status.PAUSED):
@@ -360,10 +368,15 @@ def access(subscription: Subscription) -> Access:
     paid = subscription.paid_through_on
     if paid is None:
         return Access(subscription.kind is Kind.ONE_TIME, None)
+    grace = subscription.grace_days
     ends_with_term = subscription.term_is_over and not subscription.has_unpaid_period
     bare = subscription.kind is Kind.ONE_TIME or subscription.cancel_at_period_end or ends_with_term
-    end = paid if bare else paid + timedelta(days=subscription.grace_days)
-    return Access(True, _moment(subscription, end))
+    if bare:
+        return Access(True, _moment(subscription, paid))
+    end, reduced_end = (
+        paid + timedelta(days=days) for days in (grace, max(grace, subscription.reduced_days))
+    )
+    return Access(True, _moment(subscription, end), _moment(subscription, reduced_end))
 
 
 def access_until(subscription: Subscription) -> datetime | None:

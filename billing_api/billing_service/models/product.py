@@ -23,6 +23,10 @@ class Product(BillingModel):
     product_group = models.CharField(max_length=128)
     title = models.JSONField()  # {"ru": ..., "en": ...}
     grants = models.JSONField(default=list)
+    # Those of them that go on after the grace, until the day of cancellation; none: access is blocked then.
+    reduced_grants = models.JSONField(
+        default=list, db_default=models.Value([], output_field=models.JSONField())
+    )
     grace_days = models.IntegerField(default=3)
     trial_needs_method = models.BooleanField(default=True)
     # What a trial comes to when nobody can be charged at its end.

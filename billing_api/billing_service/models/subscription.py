@@ -39,6 +39,8 @@ class Subscription(BillingModel):
     interval_unit = models.CharField(max_length=16, null=True)  # None for a one-time purchase
     interval_count = models.IntegerField(default=1)
     grace_days = models.IntegerField()
+    # Days after the paid time at which the product's reduced rights end: its day of cancellation.
+    reduced_days = models.IntegerField(default=21, db_default=21)
     rental_days = models.IntegerField(null=True)
     term_periods = models.IntegerField(null=True)
     time_zone = models.CharField(max_length=64)

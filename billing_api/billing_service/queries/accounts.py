@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from billing_api.billing_service import posting
+from billing_api.billing_service import posting, subscription_terms
 from billing_api.billing_service.domain.ledger import Account as LedgerAccount
 from billing_api.billing_service.models import (
     Account,
@@ -89,6 +89,8 @@ def access_bases(user_id: UUID | None = None) -> list[dict[str, Any]]:
             "grants": row.product.grants,
             "status": row.status,
             "until": moment(row.access_until),
+            "reduced_grants": row.product.reduced_grants,
+            "reduced_until": moment(subscription_terms.reduced_until(row)),
         }
         for row in found.order_by("id")
     ]

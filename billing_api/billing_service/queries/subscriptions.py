@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from billing_api.billing_service import subscription_terms
 from billing_api.billing_service.models import PendingChange, Subscription
 from billing_api.billing_service.queries.shapes import moment, span
 from shared.errors import not_found
@@ -45,6 +46,7 @@ def subscription_view(row: Subscription) -> dict[str, Any]:
         "cancel_at_period_end": row.cancel_at_period_end,
         "grants_access": row.grants_access,
         "access_until": moment(row.access_until),
+        "reduced_until": moment(subscription_terms.reduced_until(row)),
         "current_period": span(row.period_start_on, row.period_end_on),
         "trial_ends_at": moment(row.trial_ends_at),
         "term_periods": row.term_periods,

@@ -61,6 +61,8 @@ class ProductState(EventState):
     title: LocalizedText
     description: LocalizedText
     grants: list[str]
+    # Those of them that go on after the grace, until the day of cancellation; none: access is blocked then.
+    reduced_grants: list[str] = Field(default_factory=list)
     prices: list[PriceState]
     grace_days: int = 3
     trial_needs_method: bool = True

@@ -119,6 +119,7 @@ class SubscriptionState(EventState):
 
     ``access_until`` is computed by BillingAPI alone: None for access without an end; a moment in the past
     (or ``access_ends_at_once``) means no access. ``grants_access`` is False before the first payment.
+    ``reduced_until``: until when the product's reduced grants go on after it; None: nothing goes on.
     """
 
     AGGREGATE: ClassVar[str] = "subscription"
@@ -148,6 +149,7 @@ class SubscriptionState(EventState):
     cancel_at_period_end: bool = False
     grants_access: bool
     access_until: datetime | None
+    reduced_until: datetime | None = None
     current_period_start: date | None = None
     current_period_end: date | None = None
     trial_ends_at: datetime | None = None

@@ -89,6 +89,35 @@ def test_a_products_own_dunning(world) -> None:
     assert world.subscription(started).status == "cancelled"
 
 
+def test_what_is_left_after_the_grace_is_told_with_its_end(world) -> None:
+    """The product says what stays; until the day its dunning gives up, and never after a cancellation."""
+    from billing_api.billing_service import queries
+    from billing_api.billing_service.models import Product
+    from tests.billing_api.commands.world import event_data
+
+    shop(world)
+    policy(world, cancel_day=14)
+    anna, started = subscriber(world)  # 11 Apr to 11 May
+    world.product("basic", 49900, product_id=world.basic, price_id=world.basic_price, sequence=9,
+        terms={"reduced_grants": ["collection:basic"]})  # fmt: skip
+    assert Product.objects.get(id=world.basic).reduced_grants == ["collection:basic"]
+    world.now = datetime(2026, 5, 11, 12, tzinfo=UTC)
+    run(world)
+    (attempt,) = collect(world)
+    outcome(world, anna, attempt, "failed", decline="soft")
+    told = event_data("subscription.past_due")[-1]
+    assert (told["access_until"], told["reduced_until"]) == ("2026-05-13T21:00:00Z", "2026-05-24T21:00:00Z")
+    (basis,) = queries.access_bases(anna.user_id)
+    assert (basis["until"], basis["reduced_until"]) == (told["access_until"], told["reduced_until"])
+    assert (basis["grants"], basis["reduced_grants"]) == (["collection:basic"], ["collection:basic"])
+    assert queries.subscription_view(world.subscription(started))["reduced_until"] == told["reduced_until"]
+    world.pass_time(days=21)
+    assert maintain(world).dunning_ended == 1
+    told = event_data("subscription.cancelled")[-1]
+    assert (told["grants_access"], told["reduced_until"]) == (False, None)
+    assert queries.access_bases(anna.user_id) == []
+
+
 def test_a_policy_that_makes_no_sense_is_refused(world) -> None:
     from billing_api.billing_service.dunning_plan import policy_of
 

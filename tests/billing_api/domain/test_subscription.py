@@ -120,6 +120,23 @@ def test_access_is_the_paid_end_plus_grace_or_the_bare_end() -> None:
     assert rules.access(paused) == rules.Access(False, moment(date(2026, 2, 10)))
 
 
+def test_full_in_the_grace_then_reduced_until_day_21_where_there_is_grace() -> None:
+    access = rules.access(rules.fail_payment(rules.renew(active())))
+    assert access == rules.Access(True, moment(date(2026, 3, 3)), moment(date(2026, 3, 21)))
+    shorter = rules.access(active(reduced_days=10))
+    assert shorter.reduced_until_at == moment(date(2026, 3, 10))
+    # Never before the grace is over.
+    assert rules.access(active(reduced_days=1)).reduced_until_at == moment(date(2026, 3, 3))
+    for bare in (
+        rules.schedule_cancel(active()),
+        active(term_periods=1),
+        rules.pause(active(), today=date(2026, 2, 10)),
+        rules.cancel(active(), today=date(2026, 2, 10)),
+        new(),
+    ):
+        assert rules.access(bare).reduced_until_at is None
+
+
 def test_a_renewal_that_is_not_paid_does_not_lengthen_access() -> None:
     renewed = rules.renew(active())
     assert renewed.period == Period(date(2026, 2, 28), date(2026, 3, 31))

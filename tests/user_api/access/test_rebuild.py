@@ -74,6 +74,8 @@ async def people(
             "status": "active",
             "grants": GRANTS,
             "until": (clock.now() + MONTH).isoformat(),
+            "reduced_grants": [],
+            "reduced_until": None,
         }
         found.append(person)
     return found
@@ -94,6 +96,28 @@ async def test_nothing_differs_and_nothing_is_written(
     told, summary = await run(resources)
     assert (told, summary.users, summary.differing) == ([], 5, 0)
     assert (await snapshot(rows), await rows("SELECT count(*) FROM outbox")) == before
+
+
+async def test_what_is_left_after_the_grace_is_rebuilt_too(
+    people: list[Person],
+    bases: dict[UUID, dict[str, Any]],
+    catalogue: Catalogue,
+    resources: Resources,
+    rows: Callable[..., Any],
+    clock: ManualClock,
+) -> None:
+    """BillingAPI's word on the moment, the published product's on what is left."""
+    anna = people[0]
+    (basis,) = (one for one in bases.values() if one["user_id"] == str(anna.id))
+    until = clock.now() + MONTH + timedelta(days=18)
+    await catalogue.product(*GRANTS, product_id=UUID(basis["product_id"]), reduced=GRANTS[:1])
+    basis["reduced_until"] = until.isoformat()
+    told, summary = await run(resources)
+    assert ([found.user_id for found in told], summary.repaired) == ([anna.id], 1)
+    held = await rows("SELECT resource, until FROM access_rights WHERE user_id = $1", anna.id)
+    ends = {row["resource"]: row["until"] for row in held}
+    assert ends == dict.fromkeys(GRANTS, clock.now() + MONTH) | {GRANTS[0]: until}
+    assert (await run(resources))[0] == []
 
 
 async def test_broken_rows_are_found_and_repaired(

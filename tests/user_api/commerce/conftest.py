@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -162,6 +162,7 @@ class Catalogue:
         kind: Any = "recurring",
         rank: int = 0,
         status: Any = "published",
+        reduced: Sequence[str] = (),
         **terms: Any,
     ) -> UUID:
         product_id = product_id or new_id()
@@ -175,6 +176,7 @@ class Catalogue:
             title=LocalizedText(ru="Базовая", en="Basic"),
             description=LocalizedText(ru="Фильмы", en="Films"),
             grants=list(grants),
+            reduced_grants=list(reduced),
             prices=[PriceState(price_id=new_id(), amount=Money(price), is_default=True, **terms)],
             rank=rank,
             status=status,

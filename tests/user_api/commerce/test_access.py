@@ -89,6 +89,41 @@ async def test_a_cancelled_subscription_takes_its_rights_and_consents(
     assert (last["rights"], last["changed"]) == ([], ["feature:uhd"])
 
 
+async def test_after_the_grace_access_is_reduced_as_the_product_says_until_it_is_cancelled(
+    anna: Person,
+    catalogue: Catalogue,
+    billing: FakeBillingApi,
+    deliver: Any,
+    clock: ManualClock,
+    resources: Resources,
+) -> None:
+    product = await catalogue.product("feature:uhd", "collection:old", reduced=["collection:old"])
+    subscription_id = await subscribe(anna, product, billing, deliver)
+    grace, rest = timedelta(days=3), timedelta(days=21)
+    billing.tell(
+        subscription_id,
+        "subscription.past_due",
+        grace,
+        status="past_due",
+        reduced_until=clock.now() + rest,
+    )
+    await deliver()
+
+    async def held() -> list[bool]:
+        checks = [await resources.rights.check(anna.id, name) for name in ("feature:uhd", "collection:old")]
+        return [check.granted for check in checks]
+
+    assert await held() == [True, True]
+    clock.advance(grace)  # no event comes
+    assert await held() == [False, True]
+    await catalogue.product("feature:uhd", "collection:old", product_id=product)
+    assert await held() == [False, False]  # the product leaves nothing any more
+    await catalogue.product("feature:uhd", "collection:old", product_id=product, reduced=["collection:old"])
+    assert await held() == [False, True]
+    clock.advance(rest - grace)
+    assert await held() == [False, False]
+
+
 async def test_old_and_repeated_events_change_nothing_and_gaps_do_not_matter(
     anna: Person,
     catalogue: Catalogue,

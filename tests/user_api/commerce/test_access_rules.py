@@ -40,6 +40,21 @@ def test_what_a_purchase_gives() -> None:
     assert rights_of(unpaid, ["feature:uhd"]) == rights_of(removed, ["feature:uhd"]) == frozenset()
 
 
+def test_what_is_left_after_the_grace_ends_later_than_the_rest() -> None:
+    later = LATER + timedelta(days=18)
+    late = Purchase(UUID(int=1), UUID(int=2), True, LATER, reduced_until=later)
+    source = f"subscription:{UUID(int=1)}"
+    of_product = (["feature:uhd", "collection:old"], ["collection:old"])
+    rights = rights_of(late, *of_product)
+    assert rights == {Right("feature:uhd", LATER, source), Right("collection:old", later, source)}
+    assert not decide(list(rights), "feature:uhd", {}, LATER).granted
+    assert decide(list(rights), "collection:old", {}, LATER).until == later
+    leaving = Purchase(UUID(int=1), UUID(int=2), True, LATER)
+    assert {right.until for right in rights_of(leaving, *of_product)} == {LATER}
+    # What the product does not grant is not left of it either.
+    assert rights_of(late, ["feature:uhd"], ["feature:more"]) == {Right("feature:uhd", LATER, source)}
+
+
 def test_changes_name_what_holds_and_what_does_not() -> None:
     uhd, hd = Right("feature:uhd", LATER, "a"), Right("feature:hd", LATER, "a")
     assert compare([], [uhd], NOW).granted == ("feature:uhd",)

@@ -312,6 +312,7 @@ class FakeBillingApi(FakeService):
             cancel_at_period_end=subscription["cancel_at_period_end"],
             grants_access=changes.get("grants_access", access is not None),
             access_until=now + access if access is not None else None,
+            reduced_until=changes.get("reduced_until"),
             created_at=now,
             updated_at=now,
         )

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from admin_panel.actions.refusals import words_for
 from admin_panel.databases import BILLING
 from admin_panel.settings import clock
 from billing_api.billing_service.actors import Actor
+from billing_api.billing_service.database import rerun
 from shared import idempotency, logs
 from shared.errors import AppError
 from shared.ids import new_id
@@ -116,13 +118,20 @@ class StaffAction(ABC):
 
     def previewed(self, order: Order) -> Any:
         """The command's decision, nothing written: whatever it did by mistake is rolled back too."""
-        with transaction.atomic(using=BILLING):
-            result = self.command(order, preview=True)
-            transaction.set_rollback(True, using=BILLING)
-        return result
+
+        def decide() -> Any:
+            with transaction.atomic(using=BILLING):
+                result = self.command(order, preview=True)
+                transaction.set_rollback(True, using=BILLING)
+            return result
+
+        return rerun(decide)
 
     def done(self, order: Order) -> bool:
-        """Runs the command once per token, both in one transaction; False: it was done before."""
+        """Runs the command once per token, both in one transaction; False: it was done before.
+
+        A transaction that the database gave up for another's sake is done again, as BillingAPI does.
+        """
         scope = idempotency.Scope(
             caller=f"staff:{order.staff_id}",
             method="POST",
@@ -135,6 +144,9 @@ class StaffAction(ABC):
                 {"subject_id": order.subject_id},
             ),
         )
+        return rerun(partial(self._once, order, scope))
+
+    def _once(self, order: Order, scope: idempotency.Scope) -> bool:
         with transaction.atomic(using=BILLING), connections[BILLING].cursor() as cursor:
             claim = idempotency.claim_sync(cursor, scope, order.now)
             if isinstance(claim, idempotency.Replay):

@@ -39,7 +39,7 @@ def answer_statement(request: Request, user_id: UUID, query: dict[str, Any]) -> 
     account = Account.objects.filter(user_id=user_id).first()
     statement = _statement(account, user_id, query)
     told = language(request, query["locale"], account)
-    name = f"statement-{statement.from_on}-{statement.to_on}"
+    name = f"statement-{statement.from_on}-{statement.to_on}-{statement.currency}"
     match query["format"]:
         case "csv":
             return _stream(statement_csv(statement, told), "text/csv; charset=utf-8", f"{name}.csv", told)

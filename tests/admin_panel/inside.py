@@ -113,6 +113,54 @@ def addresses() -> list[str]:
     return sorted(set(found))
 
 
+def given_up() -> dict[str, Any]:
+    """An action whose transaction the database gives up at first: how often it ran, and what came of it."""
+    from datetime import UTC, datetime
+    from uuid import UUID
+
+    from django.db import connections
+
+    from admin_panel.actions.account import GrantGoodwill
+    from admin_panel.actions.base import Order
+    from billing_api.billing_service.models import AuditRecord
+    from shared.ids import new_id
+    from shared.money import Money
+    from tests.admin_panel.world import build
+
+    told: dict[str, Any] = {}
+    runs = 0
+
+    class Unlucky(GrantGoodwill):
+        def command(self, order: Order, *, preview: bool) -> Any:
+            nonlocal runs
+            runs += 1
+            result = super().command(order, preview=preview)
+            if runs == 1:
+                with connections["billing"].cursor() as cursor:
+                    cursor.execute("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$")
+            return result
+
+    subject_id = UUID(build()["account_id"])
+    action = Unlucky()
+    order = Order(
+        subject=action.subject(subject_id),
+        subject_id=subject_id,
+        values={"amount": Money(100)},
+        sent={"amount": "1.00"},
+        reason="asked",
+        staff_id=1,
+        staff_name="olga",
+        key=new_id(),
+        now=datetime(2026, 3, 15, tzinfo=UTC),
+    )
+    for step in ("previewed", "done"):
+        runs = 0
+        answer = getattr(action, step)(order)
+        told[step] = [runs, answer if isinstance(answer, bool) else True]
+    told["written"] = AuditRecord.objects.filter(actor_id="olga").count()
+    return told
+
+
 class _Stopped(RuntimeError):
     pass
 

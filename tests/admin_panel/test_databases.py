@@ -41,6 +41,11 @@ def test_a_command_that_fails_in_its_middle_leaves_nothing(panel: Panel) -> None
     assert found["after"] == found["before"]
 
 
+def test_an_action_the_database_gave_up_is_done_again(panel: Panel) -> None:
+    """A deadlock of its preview or of its deed costs a second try, and is done once."""
+    assert panel.inside("given_up") == {"previewed": [2, True], "done": [2, True], "written": 1}
+
+
 def test_tables_stand_in_one_database_only(panel: Panel) -> None:
     tables = {
         name: {

@@ -242,7 +242,7 @@ def test_a_statement_as_csv_in_the_language_asked_for(
     answer = callers.client.get(f"/v1/me/statement?format=csv{query}", headers=headers)
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == (
-        'attachment; filename="statement-2026-03-12-2026-04-11.csv"'
+        'attachment; filename="statement-2026-03-12-2026-04-11-RUB.csv"'
     )
     assert answer.getvalue().decode("utf-8-sig").startswith(head)
 

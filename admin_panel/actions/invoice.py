@@ -34,6 +34,13 @@ class InvoiceAction(StaffAction):
         return page_url("billing_service_invoice", subject.pk)
 
 
+def _subscription(order: Order, ends: bool) -> list[Row]:
+    """What becomes of the invoice's subscription, where it has one."""
+    if order.subject.subscription_id is None:
+        return []
+    return [Row(_now("Subscription"), _now("ends with its access rights") if ends else _now("goes on"))]
+
+
 class VoidInvoice(InvoiceAction):
     slug = "void"
     permission = "void_invoice"
@@ -46,14 +53,11 @@ class VoidInvoice(InvoiceAction):
         )
 
     def rows(self, order: Order, result: Any) -> list[Row]:
-        ends = _now("ends with its access rights") if result.ends_subscription else _now("goes on")
         rows = [
             Row(_now("Status"), _now("void, as soon as its payments are closed"), word(order.subject.status)),
             Row(_now("Amount"), money(result.amount)),
         ]
-        if order.subject.subscription_id is not None:
-            rows.append(Row(_now("Subscription"), ends))
-        return rows
+        return rows + _subscription(order, result.ends_subscription)
 
 
 class WriteOff(InvoiceAction):
@@ -68,7 +72,8 @@ class WriteOff(InvoiceAction):
         )
 
     def rows(self, order: Order, result: Any) -> list[Row]:
-        return [
+        rows = [
             Row(_now("Status"), word(result.status), word(order.subject.status)),
             Row(_now("Given up"), money(result.amount)),
         ]
+        return rows + _subscription(order, result.ends_subscription)

@@ -82,6 +82,7 @@ class WrittenOffBody(serializers.Serializer[Any]):
     invoice_id = serializers.UUIDField()
     amount = MoneyField()
     status = serializers.CharField()
+    ends_subscription = serializers.BooleanField()
 
 
 class VoidingBody(serializers.Serializer[Any]):
@@ -182,7 +183,12 @@ class WriteOff(OperatorView):
 
         def work(given: dict[str, Any], common: dict[str, Any]) -> dict[str, Any]:
             done = write_off(invoice_id, **common)
-            return {"invoice_id": done.invoice_id, "amount": done.amount.as_json(), "status": done.status}
+            return {
+                "invoice_id": done.invoice_id,
+                "amount": done.amount.as_json(),
+                "status": done.status,
+                "ends_subscription": done.ends_subscription,
+            }
 
         return self.once(request, AdjustmentInput, work)
 

@@ -201,7 +201,7 @@ def falls_with(invoice: Invoice) -> Subscription | None:
 
 
 def stand_without(account: Account, invoice: Invoice, reason: str, now: datetime) -> None:
-    """What becomes of its subscription now that the invoice is void: over, or no longer past due."""
+    """What becomes of its subscription, the invoice void or written off: over, or no longer past due."""
     falling = falls_with(invoice)
     if falling is not None:
         is_new = falling.status == rules.Status.INCOMPLETE

@@ -103,6 +103,40 @@ def charged_more(world: Any, invoice_id: Any) -> Any:
     return adjust_charge(invoice_id, Money(5000), **said(world)).document_id
 
 
+def test_writing_the_renewal_off_ends_a_subscription_that_stands_on_nothing_else(world) -> None:
+    from billing_api.billing_service.commands.write_off import write_off
+
+    anna, started, invoice = renewal(world)
+    becomes_past_due(world, anna, started)
+    assert write_off(invoice.id, preview=True, **said(world)).ends_subscription
+    assert world.subscription(started).status == "past_due"
+    assert write_off(invoice.id, **said(world)).ends_subscription
+    subscription = world.subscription(started)
+    assert (subscription.status, subscription.end_reason) == ("cancelled", "invoice written off")
+    assert world.invoice(invoice.id).status == "uncollectible"
+    assert (subscription.grants_access, world.balance(anna)) == (False, 0)
+    assert world.buy(anna).is_new
+    holds()
+
+
+def test_writing_one_of_two_open_renewals_off_leaves_the_subscription_to_the_other(world) -> None:
+    from billing_api.billing_service.commands.write_off import write_off
+    from billing_api.billing_service.models import Invoice
+    from tests.billing_api.commands.test_changing import subscriber
+    from tests.billing_api.commands.test_renewing import run
+
+    anna, started = subscriber(world)
+    world.pass_time(days=62)
+    run(world)
+    older, newer = Invoice.objects.filter(kind="renewal").order_by("period_start_on")
+    becomes_past_due(world, anna, started)
+    assert not write_off(older.id, **said(world)).ends_subscription
+    assert world.subscription(started).status == "past_due"
+    world.hear(world.payment(newer.id, anna.user_id))
+    assert world.subscription(started).paid_through_on == newer.period_end_on
+    holds()
+
+
 def test_voiding_a_correcting_charge_leaves_the_subscription_and_its_promo_code(world) -> None:
     from billing_api.billing_service.models import PromoRedemption
 

@@ -114,7 +114,10 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
         SELECT coalesce(i.number, i.id::text) FROM invoice i
         LEFT JOIN ledger_transaction t ON t.source_kind = 'invoice' AND t.source_id = i.id
         LEFT JOIN ledger_transaction r ON r.source_kind = 'reversal' AND r.source_id = i.id
-        LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+        LEFT JOIN (
+            SELECT transaction_id, sum(amount_minor) AS amount_minor FROM ledger_entry
+            WHERE ledger_account = 'customer' GROUP BY transaction_id
+        ) e ON e.transaction_id = t.id
         WHERE coalesce(e.amount_minor, 0) <> i.total_minor
             OR (i.status = 'void' AND t.id IS NOT NULL) <> (r.id IS NOT NULL)
         """,
@@ -149,7 +152,10 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
         """
         SELECT p.id::text FROM payment p
         LEFT JOIN ledger_transaction t ON t.source_kind = 'payment' AND t.source_id = p.id
-        LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+        LEFT JOIN (
+            SELECT transaction_id, sum(amount_minor) AS amount_minor FROM ledger_entry
+            WHERE ledger_account = 'customer' GROUP BY transaction_id
+        ) e ON e.transaction_id = t.id
         WHERE p.captured_minor <> -coalesce(e.amount_minor, 0)
             OR p.captured_minor <> p.allocated_minor + p.to_balance_minor
         """,
@@ -161,7 +167,10 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
             SELECT r.payment_id, sum(r.amount_minor) AS total, sum(coalesce(e.amount_minor, 0)) AS posted
             FROM refund r
             LEFT JOIN ledger_transaction t ON t.source_kind = 'refund' AND t.source_id = r.id
-            LEFT JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+            LEFT JOIN (
+                SELECT transaction_id, sum(amount_minor) AS amount_minor FROM ledger_entry
+                WHERE ledger_account = 'customer' GROUP BY transaction_id
+            ) e ON e.transaction_id = t.id
             GROUP BY r.payment_id
         ) r ON r.payment_id = p.id
         WHERE r.total <> r.posted OR r.total > p.captured_minor OR r.total <> p.refunded_minor

@@ -108,11 +108,11 @@ def compare_rights(bases: Iterable[Row], held: Row) -> list[str]:
     """
     at = datetime.fromisoformat(held["at"])
     due = {
-        (grant, f"subscription:{basis['subscription_id']}", _moment(basis["until"]))
+        (grant, f"subscription:{basis['subscription_id']}", until)
         for basis in bases
-        if basis["until"] is None or datetime.fromisoformat(basis["until"]) > at
         if basis["subscription_id"] not in held["removed"]
         for grant in basis["grants"]
+        if (until := _end(basis, grant)) is None or until > at
     }
     given = {(right["resource"], right["source"], _moment(right["until"])) for right in held["items"]}
     return [
@@ -121,6 +121,12 @@ def compare_rights(bases: Iterable[Row], held: Row) -> list[str]:
         f"has {name} until {until} by {source} without a basis"
         for name, source, until in sorted(given - due, key=str)
     ]
+
+
+def _end(basis: Row, grant: str) -> datetime | None:
+    """When the grant ends: what the product leaves after the grace goes on until the day of cancellation."""
+    is_left = basis["reduced_until"] is not None and grant in basis["reduced_grants"]
+    return _moment(basis["reduced_until"] if is_left else basis["until"])
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -38,6 +38,8 @@ def basis(until: str | None = LATER, **changes: Any) -> dict[str, Any]:
         "subscription_id": "s-1",
         "grants": ["collection:basic"],
         "until": until,
+        "reduced_grants": [],
+        "reduced_until": None,
     } | changes
 
 
@@ -81,6 +83,16 @@ def test_rights_are_what_bases_give() -> None:
     assert compare_rights([basis(None)], held(("collection:basic", None))) == []
     assert compare_rights([basis(EARLIER)], held()) == [], "what is over is in neither"
     assert compare_rights([basis(None)], held(removed=("s-1",))) == [], "its owner removed it"
+
+
+def test_what_is_left_after_the_grace_ends_later() -> None:
+    left = basis(LATER, reduced_grants=["collection:basic"], reduced_until="2026-04-18T21:00:00Z")
+    left["grants"] = ["collection:basic", "feature:uhd"]
+    rights = (("collection:basic", "2026-04-18T21:00:00Z"), ("feature:uhd", LATER))
+    assert compare_rights([left], held(*rights)) == []
+    assert len(compare_rights([left], held(("collection:basic", LATER), ("feature:uhd", LATER)))) == 2
+    over = left | {"until": EARLIER}
+    assert compare_rights([over], held(rights[0])) == [], "only what is left stands after the grace"
 
 
 def test_a_right_that_is_lacking_too_much_or_too_long_is_told() -> None:

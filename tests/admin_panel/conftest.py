@@ -47,7 +47,8 @@ class Panel:
 
     def inside(self, function: str, **extra: str) -> Any:
         """The JSON that a function of ``tests.admin_panel.inside`` gives in AdminPanel's Django."""
-        return json.loads(run(self.environment | extra, "-m", "tests.admin_panel.inside", function))
+        said = run(self.environment | extra, "-m", "tests.admin_panel.inside", function)
+        return json.loads(said.splitlines()[-1])  # the service's log stands before it
 
     def rows(self, database: str, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         connection = psycopg2.connect(self.databases[database].superuser)

@@ -124,7 +124,6 @@ def given_up() -> dict[str, Any]:
     from admin_panel.actions.base import Order
     from billing_api.billing_service.models import AuditRecord
     from shared.ids import new_id
-    from shared.money import Money
     from tests.admin_panel.world import build
 
     told: dict[str, Any] = {}
@@ -145,7 +144,7 @@ def given_up() -> dict[str, Any]:
     order = Order(
         subject=action.subject(subject_id),
         subject_id=subject_id,
-        values={"amount": Money(100)},
+        values={"amount": 100},
         sent={"amount": "1.00"},
         reason="asked",
         staff_id=1,

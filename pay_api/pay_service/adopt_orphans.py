@@ -14,7 +14,7 @@ from pay_api.models import Attempt, Payment
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.payment import AttemptStatus
-from pay_api.pay_service.refund_payment import adopt_refund, settle_refund
+from pay_api.pay_service.refund_payment import adopt_refund, settle_refund, take_sent_by_person
 from pay_api.pay_service.settle_attempt import settle
 from pay_api.providers.base import Authorized, Done, RefundFound, RegisterRow, Succeeded
 from pay_api.vault import Payer
@@ -169,14 +169,16 @@ async def _adopt_refund(session: AsyncSession, provider: str, found: RefundFound
     assert payment is not None
     if await repository.refund_by_transaction(session, provider, found.transaction_id) is not None:
         return True
-    waiting = [
-        refund
-        for refund in await repository.refunds_of(session, payment.id)
-        if refund.status in ("processing", "unknown")
-    ]
+    refunds = await repository.refunds_of(session, payment.id)
+    waiting = [refund for refund in refunds if refund.status in ("processing", "unknown")]
     ours = next((refund for refund in waiting if refund.id == found.refund_id), None)
     if ours is not None and ours.amount_minor == found.amount_minor:
         await settle_refund(session, payment, ours, Done(found.transaction_id), actor=ACTOR, now=now)
+        return True
+    done, refund_id = Done(found.transaction_id), str(found.refund_id) if found.refund_id else None
+    if await take_sent_by_person(
+        session, payment, refunds, done, found.amount_minor, refund_id=refund_id, actor=ACTOR, now=now
+    ):
         return True
     if ours is not None or any(refund.amount_minor == found.amount_minor for refund in waiting):
         return False  # one of ours may be meant: the ladder settles it

@@ -16,7 +16,7 @@ from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import reason_of
 from pay_api.pay_service.operate import end_operation
 from pay_api.pay_service.payment import AttemptStatus
-from pay_api.pay_service.refund_payment import adopt_refund, settle_refund
+from pay_api.pay_service.refund_payment import adopt_refund, settle_refund, take_sent_by_person
 from pay_api.pay_service.settle_attempt import Observation, settle
 from pay_api.providers.base import (
     Authorized,
@@ -186,6 +186,11 @@ async def _apply_refund(
         if ours.amount_minor != event.amount_minor:
             return "review"
         await settle_refund(session, payment, ours, Done(event.transaction_id), actor=actor, now=now)
+        return "applied"
+    found, refund_id = Done(event.transaction_id), event.refund_id
+    if await take_sent_by_person(
+        session, payment, refunds, found, event.amount_minor, refund_id=refund_id, actor=actor, now=now
+    ):
         return "applied"
     if any(refund.amount_minor == event.amount_minor for refund in waiting):
         return None  # one of ours may be meant: its own answer or the register will tell

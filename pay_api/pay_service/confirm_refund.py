@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pay_api import repository
 from pay_api.pay_service.context import Context
-from pay_api.pay_service.refund_payment import settle_refund
+from pay_api.pay_service.refund_payment import by_hand, settle_refund
 from pay_api.providers.base import Done, Refused
 from shared.errors import conflict, not_found
 
@@ -42,13 +42,12 @@ async def confirm_refund(ctx: Context, command: ConfirmRefund) -> None:
         refund = next((each for each in refunds if each.id == command.refund_id), None)
         if refund is None:
             raise not_found("refund")
-        by_hand = f"by-hand-{refund.id}"
         said_before = refund.staff_word is not None and refund.status == _TO[command.finding]
-        if said_before or (refund.status == "succeeded" and refund.transaction_id == by_hand):
+        if said_before or (refund.status == "succeeded" and refund.transaction_id == by_hand(refund)):
             return
         if not refund.waits_for_person:
             raise conflict("refund-not-awaited", "No person is asked about the money of this refund.")
         actor, note = f"staff:{command.actor}", f"{command.finding.replace('_', ' ')}: {command.reason}"
         refund.staff_word = f"{actor}: {note}"
-        outcome = Done(by_hand) if command.finding == "sent" else Refused(refund.staff_word)
+        outcome = Done(by_hand(refund)) if command.finding == "sent" else Refused(refund.staff_word)
         await settle_refund(session, payment, refund, outcome, actor=actor, now=now, note=note)

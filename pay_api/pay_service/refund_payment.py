@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -228,6 +229,42 @@ async def _adopt_other(
         await adopt_refund(
             session, payment, refund.attempt_id, outcome.transaction_id, refund.amount_minor, actor, now
         )
+
+
+def by_hand(refund: Refund) -> str:
+    """The transaction of a refund that a person said was sent, until the provider tells of its own."""
+    return f"by-hand-{refund.id}"
+
+
+async def take_sent_by_person(
+    session: AsyncSession,
+    payment: Payment,
+    refunds: Sequence[Refund],
+    found: Done,
+    amount_minor: int,
+    *,
+    refund_id: str | None,
+    actor: str,
+    now: datetime,
+) -> bool:
+    """Takes money the provider tells of for a refund that had been left to people; never for a second one.
+
+    It was sent in the provider's cabinet (then without our ``refund_id``), or ours came to light after all.
+    False when no refund of ours was left to people with this sum.
+    """
+    assert found.transaction_id is not None
+    for refund in refunds:
+        if refund.amount_minor != amount_minor or refund_id not in (None, str(refund.id)):
+            continue
+        if refund.waits_for_person and refund.origin == "suite":
+            await settle_refund(session, payment, refund, found, actor=actor, now=now)
+            return True
+        if refund.status == "succeeded" and refund.transaction_id == by_hand(refund):
+            refund.transaction_id = found.transaction_id
+            log.warning("refund-by-hand-found", refund_id=str(refund.id), transaction_id=found.transaction_id)
+            await session.flush()
+            return True
+    return False
 
 
 async def adopt_refund(

@@ -152,6 +152,8 @@ def demo(stack: Stack, module: str) -> int:
     }
     if stack.state.demo_logins.exists():
         values["CINEMA_DEMO_LOGINS"] = stack.state.demo_logins.read_text()
+    elif isinstance(stack, ComposeStack):  # started by `docker compose up` alone
+        values["CINEMA_DEMO_LOGINS"] = json.dumps(compose.DEMO_LOGINS)
     environment = os.environ | values
     return subprocess.run([sys.executable, "-m", module], cwd=ROOT, env=environment, check=False).returncode
 
@@ -218,6 +220,8 @@ def _look(options: argparse.Namespace) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except BrokenPipeError:  # `make ps | head`
+        os._exit(1)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

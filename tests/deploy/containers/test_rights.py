@@ -22,7 +22,6 @@ from tests.deploy.containers.engine import Container
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 ROLES = [(database, role) for database, roles in DATABASES.items() for role in roles]
-# what each container's own variable is called (deploy/postgres/initialise.sh)
 OWNERS = {roles[0] for roles in DATABASES.values()}
 LEDGER = ("ledger_transaction", "ledger_entry", "audit_record", "invoice_line", "credit_note_line")
 

@@ -40,7 +40,7 @@ def test_a_review_is_found_previewed_and_ended_once(
     values = {"finding": "paid", "amount": "498.00", "transaction": "", "reason": "cabinet, 12 May"}
     preview, sent = finance.act(path, values)
     assert preview.status_code == 200, preview.text[-2000:]
-    for shown in ("mismatch: amount", "498.00", "499.00", "the part is posted"):
+    for shown in ("mismatch: amount", "498.00", "499.00", "the part is posted", "it cannot be undone"):
         assert shown in preview.text
     assert user_api.orders() == []
     before = len(audit(panel, "settle_review"))
@@ -109,7 +109,7 @@ def test_a_refund_that_was_not_sent_is_free_to_be_ordered_anew(
     values = {"refund": refund_id, "finding": "not_sent", "reason": "not in the cabinet"}
     preview, sent = finance.act(path, values)
     assert preview.status_code == 200, preview.text[-2000:]
-    for shown in ("100.00", "refund the payment anew"):
+    for shown in ("100.00", "refund the payment anew", "This cannot be undone"):
         assert shown in preview.text
     before = len(audit(panel, "confirm_refund"))
     finance.post(preview, sent | {"confirm": "1"})

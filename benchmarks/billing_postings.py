@@ -21,8 +21,8 @@ from tests.servers import DatabaseUrls
 
 _RAW_SQL = """
 WITH posted AS (
-    INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, posted_at)
-    VALUES (%(posting)s, %(account)s, 'adjustment', %(source)s, %(now)s)
+    INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, leg_count, posted_at)
+    VALUES (%(posting)s, %(account)s, 'adjustment', %(source)s, 2, %(now)s)
 ), audited AS (
     INSERT INTO audit_record (id, account_id, command, actor_kind, actor_id, reason, subject_kind, subject_id,
         before, after, correlation_id, done_at)
@@ -35,10 +35,10 @@ WITH posted AS (
     ON CONFLICT (account_id, currency) DO UPDATE SET balance_minor = excluded.balance_minor,
         entry_count = excluded.entry_count, chain_head = excluded.chain_head
 )
-INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency, position,
-    chain_hash, posted_at)
-VALUES (%(debit)s, %(account)s, %(posting)s, 'goodwill', 100, 'RUB', 0, NULL, %(now)s),
-    (%(credit)s, %(account)s, %(posting)s, 'customer', -100, 'RUB', %(position)s, %(hash)s, %(now)s)
+INSERT INTO ledger_entry (id, account_id, transaction_id, leg_number, leg_count, ledger_account, amount_minor,
+    currency, position, chain_hash, posted_at)
+VALUES (%(debit)s, %(account)s, %(posting)s, 1, 2, 'goodwill', 100, 'RUB', 0, NULL, %(now)s),
+    (%(credit)s, %(account)s, %(posting)s, 2, 2, 'customer', -100, 'RUB', %(position)s, %(hash)s, %(now)s)
 """
 
 

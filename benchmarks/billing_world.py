@@ -30,9 +30,9 @@ WITH documents AS (
     SELECT document, '{account}'::uuid, 'B{tag}-' || n, 'charge', 'RUB', 49900, 0, 49900, 8998, 0, '[]',
         '{{}}', '', at, at, 'paid', 'none', 49900, 0, 0, 0, 0, false, 0, at FROM documents
 ), postings AS (
-    INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, posted_at)
-    SELECT posting, '{account}'::uuid, 'invoice', document, at FROM documents
-    UNION ALL SELECT document, '{account}'::uuid, 'payment', posting, at FROM documents
+    INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, leg_count, posted_at)
+    SELECT posting, '{account}'::uuid, 'invoice', document, 2, at FROM documents
+    UNION ALL SELECT document, '{account}'::uuid, 'payment', posting, 2, at FROM documents
 ), payments AS (
     INSERT INTO payment (id, account_id, invoice_id, sequence, initiator, provider, status, currency,
         amount_minor, captured_minor, refunded_minor, allocated_minor, to_balance_minor, is_late, card_mask,
@@ -40,13 +40,13 @@ WITH documents AS (
     SELECT posting, '{account}'::uuid, document, 1, 'customer', 'cloudpayments', 'succeeded', 'RUB', 49900,
         49900, 0, 49900, 0, false, '4242 42** **** 4242', at, at, at FROM documents
 )
-INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency, position,
-    chain_hash, posted_at)
-SELECT gen_random_uuid(), '{account}'::uuid, posting, 'customer', 49900, 'RUB', 2 * n - 1, repeat('0', 64),
-    at FROM documents
+INSERT INTO ledger_entry (id, account_id, transaction_id, leg_number, leg_count, ledger_account, amount_minor,
+    currency, position, chain_hash, posted_at)
+SELECT gen_random_uuid(), '{account}'::uuid, posting, 1, 2, 'customer', 49900, 'RUB', 2 * n - 1,
+    repeat('0', 64), at FROM documents
 UNION ALL
-SELECT gen_random_uuid(), '{account}'::uuid, document, 'customer', -49900, 'RUB', 2 * n, repeat('0', 64), at
-FROM documents;
+SELECT gen_random_uuid(), '{account}'::uuid, document, 1, 2, 'customer', -49900, 'RUB', 2 * n,
+    repeat('0', 64), at FROM documents;
 ANALYZE;
 """
 

@@ -92,7 +92,13 @@ def recording(
 
 _RECORD: Final = Query(
     "record_command",
-    "uuid, uuid, text, text, text, text, text, uuid, jsonb, jsonb, text, timestamptz",
+    (
+        *("uuid", "uuid", "text", "text", "text", "text", "text", "uuid"),
+        "jsonb",
+        "jsonb",
+        "text",
+        "timestamptz",
+    ),
     """
 INSERT INTO audit_record (id, account_id, command, actor_kind, actor_id, reason, subject_kind, subject_id,
     before, after, correlation_id, done_at)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -19,6 +23,7 @@ from shared.database_errors import is_worth_rerunning
 DATABASE: Final = "billing"
 RERUNS: Final = 5  # in all
 RERUN_WAIT_SECONDS: Final = 0.01  # doubled each time
+_PLACE: Final = re.compile(r"\$(\d+)")
 
 T = TypeVar("T")
 log = logs.logger(__name__)
@@ -32,20 +37,56 @@ class Query:
     """
 
     name: str
-    types: str
+    types: tuple[str, ...]
     sql: str
+    call: str = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        places = ", ".join(["%s"] * len(self.types))
+        object.__setattr__(
+            self, "call", f"EXECUTE {self.name} ({places})" if places else f"EXECUTE {self.name}"
+        )
 
     def of(self, *values: Any) -> Statement:
         """The statement with its values."""
         return Statement(self, values)
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """A query with the values of one call."""
 
     query: Query
     values: Sequence[Any]
+
+
+def as_one(statements: Sequence[Statement]) -> Statement:
+    """Writes as one statement: the server plans, runs and answers once.
+
+    All see the database as it was before the first: no two may touch the same row, none may need what
+    another writes before the end of the transaction.
+    """
+    values = [value for one in statements for value in one.values]
+    return Statement(_joined(tuple([one.query for one in statements])), values)
+
+
+@lru_cache(maxsize=256)
+def _joined(queries: tuple[Query, ...]) -> Query:
+    if len(queries) == 1:
+        return queries[0]
+    types: list[str] = []
+    parts = []
+    for query in queries:
+        parts.append(_moved(query.sql, len(types)))
+        types += query.types
+    names = [f"write_{number}" for number in range(1, len(parts))]
+    before = ", ".join(f"{name} AS ({part})" for name, part in zip(names, parts, strict=False))
+    name = "__".join(query.name for query in queries)
+    # A name is cut by the server at 63 bytes, so that two long ones could be the same.
+    return Query(f"j{sha256(name.encode()).hexdigest()[:32]}", tuple(types), f"WITH {before} {parts[-1]}")
+
+
+def _moved(sql: str, by: int) -> str:
+    return _PLACE.sub(lambda place: f"${int(place[1]) + by}", sql)
 
 
 def atomic() -> transaction.Atomic:
@@ -85,36 +126,38 @@ def together(*statements: Statement) -> list[tuple[Any, ...]]:
 
 
 class Brief:
-    """A transaction of two round trips: ``read`` begins it, ``write`` commits it."""
+    """A transaction of two round trips: ``read`` begins it, ``write`` commits it.
 
-    def __init__(self, database: Any) -> None:
-        self._database = database
+    For the commands that are asked most. Left without ``write``, or by an error, it has done nothing.
+    """
+
+    def __init__(self) -> None:
+        connection = connections[DATABASE]
+        self._database = connection.cursor()
         # Inside a caller's transaction both are statements of it, and the caller commits.
-        self._own = not connections[DATABASE].in_atomic_block
-        self.is_open = False
+        self._own = not connection.in_atomic_block
+        self._is_open = False
+
+    def __enter__(self) -> Self:
+        return self
 
     def read(self, *statements: Statement) -> list[tuple[Any, ...]]:
         """Holds and reads; the rows of the last statement."""
-        self.is_open = self._own
+        self._is_open = self._own
         return _send(self._database, statements, before="BEGIN;" if self._own else "")
 
     def write(self, *statements: Statement) -> None:
-        """Writes and commits. What the database refuses is raised, and nothing of it stays."""
-        _send(self._database, statements, after=";COMMIT" if self._own else "")
-        self.is_open = False
+        """Writes ``as_one`` and commits. What the database refuses is raised, and nothing of it stays."""
+        _send(self._database, [as_one(statements)], after=";COMMIT" if self._own else "")
+        self._is_open = False
 
-
-@contextmanager
-def brief() -> Iterator[Brief]:
-    """For the commands that are asked most. Left without ``write``, or by an error, it has done nothing."""
-    with cursor() as database:
-        work = Brief(database)
-        try:
-            yield work
-        finally:
-            if work.is_open:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._database:
+            if self._is_open:
                 with suppress(Error):  # a lost connection has rolled back by itself
-                    database.execute("ROLLBACK")
+                    self._database.execute("ROLLBACK")
 
 
 # Names of the statements each live connection has planned already.
@@ -126,10 +169,11 @@ def _send(
 ) -> list[tuple[Any, ...]]:
     known = _planned.setdefault(database.connection, set())
     for query in {one.query for one in statements if one.query.name not in known}:
-        database.execute(f"PREPARE {query.name} ({query.types}) AS {query.sql}")
+        types = f" ({', '.join(query.types)})" if query.types else ""
+        database.execute(f"PREPARE {query.name}{types} AS {query.sql}")
         known.add(query.name)
     # The driver quotes every value; the rest of the text is ours.
-    texts = [f"EXECUTE {one.query.name} ({', '.join(['%s'] * len(one.values))})" for one in statements]
+    text = before + ";".join([one.query.call for one in statements]) + after
     values = [str(value) if type(value) is UUID else value for one in statements for value in one.values]
-    database.execute(before + ";".join(texts) + after, values)
+    database.execute(text, values)
     return database.fetchall() if database.description else []

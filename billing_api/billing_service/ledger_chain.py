@@ -49,7 +49,7 @@ def chain_hash(previous: str, link: Link, legs: Iterable[tuple[str, str, int]]) 
         link.source_kind,
         str(link.source_id),
         str(link.reverses_id or ""),
-        link.posted_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        link.posted_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         ",".join(told),
     )
     return sha256("\n".join(content).encode()).hexdigest()

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Sum
 
 from billing_api.billing_service import ledger_chain
-from billing_api.billing_service.database import Query, Statement, together
+from billing_api.billing_service.database import Query, Statement, as_one, together
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.models import Account, AccountBalance, Invoice, LedgerTransaction
 from billing_api.billing_service.standing import Standing, standing_of
@@ -30,7 +30,7 @@ def post(transaction: ledger.Transaction | None, account: Account, now: datetime
     currencies = {one.currency for one in transaction.entries if one.account is ledger.Account.CUSTOMER}
     standings = [standing_of(account.id, currency) for currency in sorted(currencies)]
     transaction_id, written = writing(transaction, standings, account.id, now)
-    together(*written)
+    together(as_one(written))
     return transaction_id
 
 
@@ -45,8 +45,9 @@ def writing(
     transaction_id = new_id()
     kind, source, reverses = transaction.source_kind.value, transaction.source_id, transaction.reverses
     by_currency = {one.currency: one for one in standings}
+    opened = [one.currency for one in standings if one.entry_count == 0]
     legs = [(one.account.value, one.currency, one.amount_minor) for one in transaction.entries]
-    values: list[Any] = [account_id, transaction_id, kind, source, reverses, now]
+    values: list[Any] = [account_id, transaction_id, now]
     for entry in transaction.entries:
         entry_id, position, chain_hash = new_id(), 0, None
         if entry.account is ledger.Account.CUSTOMER:
@@ -70,37 +71,51 @@ def writing(
             stands.balance_minor += entry.amount_minor
             stands.entry_count, stands.chain_head = position, chain_hash
         values += (entry_id, entry.account.value, entry.amount_minor, entry.currency, position, chain_hash)
-    balances = [
-        _BALANCE.of(new_id(), account_id, one.currency, one.balance_minor, one.entry_count, one.chain_head)
-        for one in standings
+    written = [
+        _TRANSACTION.of(transaction_id, account_id, kind, source, reverses, len(legs), now),
+        _entries(len(legs)).of(*values),
     ]
-    return transaction_id, [_insert(len(transaction.entries)).of(*values), *balances]
+    for one in standings:
+        stands = account_id, one.currency, one.balance_minor, one.entry_count, one.chain_head
+        written.append(_OPEN.of(new_id(), *stands) if one.currency in opened else _KEEP.of(*stands))
+    return transaction_id, written
 
 
 @cache
-def _insert(legs: int) -> Query:
-    """Writes a transaction and so many entries."""
-    types, rows = ["uuid", "uuid", "text", "uuid", "uuid", "timestamptz"], []
-    for _ in range(legs):
-        cells = ", ".join(f"${len(types) + number}" for number in range(1, 7))
+def _entries(legs: int) -> Query:
+    """Writes so many entries of one transaction, each with its number and theirs."""
+    types, rows = ["uuid", "uuid", "timestamptz"], []
+    for number in range(1, legs + 1):
+        cells = ", ".join(f"${len(types) + place}" for place in range(1, 7))
         types += ["uuid", "text", "bigint", "text", "bigint", "text"]
-        rows.append(f"({cells}, $1, $2, $6)")
-    text = _INSERT_SQL.replace("ROWS", ", ".join(rows))
-    return Query(f"post_{legs}_legs", ", ".join(types), text)
+        rows.append(f"({cells}, {number}, {legs}, $1, $2, $3)")
+    return Query(f"post_{legs}_legs", tuple(types), _ENTRIES_SQL.replace("ROWS", ", ".join(rows)))
 
 
-_INSERT_SQL: Final = """
-WITH posted AS (
-    INSERT INTO ledger_transaction (account_id, id, source_kind, source_id, reverses_id, posted_at)
-    VALUES ($1, $2, $3, $4, $5, $6)
+_TRANSACTION: Final = Query(
+    "post_transaction",
+    ("uuid", "uuid", "text", "uuid", "uuid", "smallint", "timestamptz"),
+    """
+INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, reverses_id, leg_count, posted_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+""",
 )
-INSERT INTO ledger_entry (id, ledger_account, amount_minor, currency, position, chain_hash, account_id,
-    transaction_id, posted_at)
+_ENTRIES_SQL: Final = """
+INSERT INTO ledger_entry (id, ledger_account, amount_minor, currency, position, chain_hash, leg_number,
+    leg_count, account_id, transaction_id, posted_at)
 VALUES ROWS
 """
-_BALANCE: Final = Query(
+_KEEP: Final = Query(
     "keep_standing",
-    "uuid, uuid, text, bigint, bigint, text",
+    ("uuid", "text", "bigint", "bigint", "text"),
+    """
+UPDATE account_balance SET balance_minor = $3, entry_count = $4, chain_head = $5
+WHERE account_id = $1 AND currency = $2
+""",
+)
+_OPEN: Final = Query(
+    "open_standing",
+    ("uuid", "uuid", "text", "bigint", "bigint", "text"),
     """
 INSERT INTO account_balance (id, account_id, currency, balance_minor, entry_count, chain_head)
 VALUES ($1, $2, $3, $4, $5, $6)

@@ -24,14 +24,14 @@ class Standing:
 
 _OF_ACCOUNT: Final = Query(
     "standing_of_account",
-    "uuid, text",
+    ("uuid", "text"),
     """
 SELECT balance_minor, entry_count, chain_head FROM account_balance WHERE account_id = $1 AND currency = $2
 """,
 )
 _OF_USER: Final = Query(
     "standing_of_user",
-    "uuid, text",
+    ("uuid", "text"),
     """
 SELECT a.id, coalesce(b.balance_minor, 0), coalesce(b.entry_count, 0), coalesce(b.chain_head, '')
 FROM account a LEFT JOIN account_balance b ON b.account_id = a.id AND b.currency = $2 WHERE a.user_id = $1

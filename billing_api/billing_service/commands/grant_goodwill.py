@@ -8,7 +8,7 @@ from uuid import UUID
 
 from billing_api.billing_service import posting
 from billing_api.billing_service.actors import Actor, recording, require_reason
-from billing_api.billing_service.database import brief
+from billing_api.billing_service.database import Brief
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.standing import held_standing
 from shared.errors import not_found
@@ -30,7 +30,7 @@ def grant_goodwill(
 ) -> GoodwillGranted:
     """Raises ``account-not-found``, ``amount-not-positive``, ``reason-missing``."""
     reason = require_reason(reason)
-    with brief() as work:
+    with Brief() as work:
         stands = held_standing(work, user_id, amount.currency)
         if stands is None:
             raise not_found("account")
@@ -51,5 +51,5 @@ def grant_goodwill(
             after={"balance": done.balance_after.as_json()},
             now=now,
         )
-        work.write(*written, recorded)
+        work.write(recorded, *written)
         return done

@@ -1,11 +1,11 @@
-"""The ledger: append-only transactions and entries; triggers of the first migration guard them."""
+"""The ledger: append-only transactions and entries; triggers of the migrations guard them."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from billing_api.billing_service.models.base import (
     BillingModel,
@@ -18,22 +18,26 @@ from billing_api.billing_service.models.base import (
 
 
 class LedgerTransaction(BillingModel):
-    """A posting of one business fact on one personal account; one per (source kind, source id)."""
+    """A posting of one business fact on one personal account; one per (source kind, source id).
+
+    ``leg_count`` says how many entries it has; it is proven once, at commit, and none can be added later.
+    """
 
     id = id_field()
     account = account_field()
     source_kind = models.CharField(max_length=16)
     source_id = models.UUIDField()
     reverses_id = models.UUIDField(null=True)
+    leg_count = models.SmallIntegerField()
     posted_at = models.DateTimeField()
 
     class Meta(BillingModel.Meta):
         db_table = "ledger_transaction"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(fields=["source_kind", "source_id"], name="ledger_transaction_source"),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["account", "posted_at"], name="ledger_transaction_account")
+            # What its entries refer to: they belong to its account and are as many as it says.
+            models.UniqueConstraint(fields=["account", "id", "leg_count"], name="ledger_transaction_legs"),
+            models.CheckConstraint(condition=Q(leg_count__gte=2), name="ledger_transaction_two_legs"),
         ]
 
 
@@ -41,13 +45,17 @@ class LedgerEntry(BillingModel):
     """One leg: debit positive, credit negative, minor units.
 
     ``account`` is the personal account the posting belongs to, ``ledger_account`` the account of the chart.
-    ``position`` counts the entries of the ``customer`` account from 1; 0 on the others. ``chain_hash``: see
-    ledger_chain.py; the firm's own accounts have neither a chain nor a stored balance.
+    It is leg ``leg_number`` (from 1) of ``leg_count``. ``position`` counts the entries of the ``customer``
+    account from 1; 0 on the others. ``chain_hash``: see ledger_chain.py; the firm's own accounts have neither
+    a chain nor a stored balance.
     """
 
     id = id_field()
-    account = account_field()
-    transaction = reference("LedgerTransaction", related_name="entries")
+    # One foreign key in the database: (account, transaction, leg_count) of its transaction.
+    account = account_field(db_constraint=False)
+    transaction = reference("LedgerTransaction", related_name="entries", db_constraint=False, db_index=False)
+    leg_number = models.SmallIntegerField()
+    leg_count = models.SmallIntegerField()
     ledger_account = models.CharField(max_length=32)
     amount_minor = minor_field()
     currency = currency_field()
@@ -59,6 +67,10 @@ class LedgerEntry(BillingModel):
         db_table = "ledger_entry"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=~Q(amount_minor=0), name="ledger_entry_not_zero"),
+            models.UniqueConstraint(fields=["transaction", "leg_number"], name="ledger_entry_leg"),
+            models.CheckConstraint(
+                condition=Q(leg_number__gte=1, leg_number__lte=F("leg_count")), name="ledger_entry_leg_number"
+            ),
             models.UniqueConstraint(
                 fields=["account", "currency", "position"],
                 condition=Q(ledger_account="customer"),

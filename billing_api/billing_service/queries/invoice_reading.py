@@ -61,7 +61,7 @@ _OF_INVOICE: Final = len(InvoiceRow._fields)
 # A row per line, each with the invoice's columns: one or two lines is what an invoice has.
 _READ: Final = Query(
     "read_invoice",
-    "uuid, uuid",
+    ("uuid", "uuid"),
     """
 SELECT i.id::text, i.number, a.user_id::text, i.subscription_id::text, i.kind, i.status, i.collection,
     i.currency,

@@ -15,29 +15,39 @@ ACCOUNT = (
     " updated_at) VALUES (%s, %s, 'RUB', 'ru', 'Europe/Moscow', 'active', 0, %s, %s)"
 )
 TRANSACTION = (
-    "INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, posted_at)"
-    " VALUES (%s, %s, 'payment', %s, %s)"
+    "INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, leg_count, posted_at)"
+    " VALUES (%s, %s, 'payment', %s, %s, %s)"
 )
 ENTRY = (
     "INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency,"
-    " position, posted_at, chain_hash) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    " position, posted_at, chain_hash, leg_number, leg_count)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 
 
-def post(cursor, now: datetime, legs: list[tuple[str, int, str]]) -> str:
+def post(
+    cursor,
+    now: datetime,
+    legs: list[tuple[str, int, str]],
+    *,
+    leg_count: int | None = None,
+    without_last: bool = False,
+) -> str:
+    """Writes a posting that says it has ``leg_count`` legs, as many as there are unless told otherwise."""
     from billing_api.billing_service.ledger_chain import GENESIS, Link, chain_hash
 
     account, transaction, source = uuid4(), uuid4(), uuid4()
+    count = len(legs) if leg_count is None else leg_count
     cursor.execute(ACCOUNT, (str(account), str(uuid4()), now, now))
-    cursor.execute(TRANSACTION, (str(transaction), str(account), str(source), now))
-    for name, amount, currency in legs:
+    cursor.execute(TRANSACTION, (str(transaction), str(account), str(source), count, now))
+    for number, (name, amount, currency) in enumerate(legs[:-1] if without_last else legs, start=1):
         entry, position, made = uuid4(), 0, None
         if name == "customer":
             position = 1
             link = Link(entry, account, currency, position, amount, transaction, "payment", source, None, now)
             made = chain_hash(GENESIS, link, [(leg[0], leg[2], leg[1]) for leg in legs])
         values = (str(entry), str(account), str(transaction), name, amount, currency, position, now, made)
-        cursor.execute(ENTRY, values)
+        cursor.execute(ENTRY, (*values, number, count))
     return str(transaction)
 
 
@@ -57,8 +67,7 @@ def test_a_balanced_posting_is_taken(billing: DatabaseUrls, now: datetime) -> No
     [
         [("customer", -49900, "RUB"), ("provider_clearing", 49899, "RUB")],
         [("customer", -49900, "RUB"), ("provider_clearing", 49900, "USD")],
-        [("customer", -49900, "RUB")],
-        [],
+        [("customer", -49900, "RUB"), ("provider_clearing", 49900, "RUB"), ("vat", 1, "USD")],
     ],
 )
 def test_an_unbalanced_posting_is_refused_at_commit(
@@ -70,6 +79,98 @@ def test_an_unbalanced_posting_is_refused_at_commit(
         with pytest.raises(psycopg2.errors.CheckViolation):
             connection.commit()
     connection.close()
+
+
+@pytest.mark.parametrize("legs", [[("customer", -49900, "RUB")], []])
+def test_a_posting_of_fewer_than_two_legs_is_refused(
+    billing: DatabaseUrls, now: datetime, legs: list[tuple[str, int, str]]
+) -> None:
+    """Whether it owns up to it or not."""
+    connection = psycopg2.connect(billing.service)
+    with connection.cursor() as cursor:
+        with pytest.raises(psycopg2.errors.CheckViolation, match="two_legs"):
+            post(cursor, now, legs)
+        connection.rollback()
+        post(cursor, now, legs, leg_count=2)
+        with pytest.raises(psycopg2.errors.CheckViolation, match="of its 2 entries"):
+            connection.commit()
+    connection.close()
+
+
+def test_two_currencies_may_balance_each(billing: DatabaseUrls, now: datetime) -> None:
+    dollars = [("goodwill", 5, "USD"), ("provider_clearing", -5, "USD")]
+    with psycopg2.connect(billing.service) as connection, connection.cursor() as cursor:
+        post(cursor, now, BALANCED + dollars)
+    connection.close()
+
+
+# (account of its transaction?, leg number, leg count) of one leg more for a committed posting of two legs.
+LATER = {
+    "a third of three": (True, 3, 3, psycopg2.errors.ForeignKeyViolation),
+    "a third of two": (True, 3, 2, psycopg2.errors.CheckViolation),
+    "a second one": (True, 2, 2, psycopg2.errors.UniqueViolation),
+    "before the first": (True, 0, 2, psycopg2.errors.CheckViolation),
+    "without a number": (True, None, 2, psycopg2.errors.NotNullViolation),
+    "without a count": (True, 3, None, psycopg2.errors.NotNullViolation),
+    "of another account": (False, 3, 3, psycopg2.errors.ForeignKeyViolation),
+}
+
+
+@pytest.mark.parametrize("asked", LATER)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_no_leg_comes_after_the_posting_was_proven(
+    billing: DatabaseUrls, now: datetime, asked: str, at_once: bool
+) -> None:
+    """Nor within the transaction that posted, after it had the proof made early."""
+    is_own, number, count, error = LATER[asked]
+    connection = psycopg2.connect(billing.service)
+    with connection.cursor() as cursor:
+        post(cursor, now, BALANCED)
+        transaction = post(cursor, now, BALANCED)
+        if at_once:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        else:
+            connection.commit()
+        cursor.execute(
+            "SELECT account_id FROM ledger_transaction WHERE (id = %s) = %s", (transaction, is_own)
+        )
+        (account,) = cursor.fetchone()
+        values = (str(uuid4()), account, transaction, "goodwill", 1, "RUB", 0, now, None, number, count)
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        with pytest.raises(error):
+            cursor.execute(ENTRY, values)
+    connection.close()
+
+
+def test_a_leg_of_another_account_does_not_complete_a_posting(billing: DatabaseUrls, now: datetime) -> None:
+    connection = psycopg2.connect(billing.service)
+    with connection.cursor() as cursor:
+        post(cursor, now, BALANCED)
+        cursor.execute("SELECT account_id FROM ledger_transaction")
+        (another,) = cursor.fetchone()
+        transaction = post(cursor, now, BALANCED, without_last=True)
+        values = (str(uuid4()), another, transaction, "provider_clearing", 49900, "RUB", 0, now, None, 2, 2)
+        cursor.execute(ENTRY, values)
+        with pytest.raises(psycopg2.errors.ForeignKeyViolation, match="of_transaction"):
+            connection.commit()
+    connection.close()
+
+
+def test_two_transactions_do_not_make_one_posting(billing: DatabaseUrls, now: datetime) -> None:
+    """A leg written elsewhere has nothing to belong to until the posting is committed."""
+    first, second = psycopg2.connect(billing.service), psycopg2.connect(billing.service)
+    with first.cursor() as cursor, second.cursor() as other:
+        transaction = post(cursor, now, BALANCED, without_last=True)
+        cursor.execute("SELECT account_id FROM ledger_transaction WHERE id = %s", (transaction,))
+        (account,) = cursor.fetchone()
+        values = (str(uuid4()), account, transaction, "provider_clearing", 49900, "RUB", 0, now, None, 2, 2)
+        other.execute(ENTRY, values)
+        with pytest.raises(psycopg2.errors.ForeignKeyViolation):
+            second.commit()
+        with pytest.raises(psycopg2.errors.CheckViolation, match="1 of its 2 entries"):
+            first.commit()
+    first.close()
+    second.close()
 
 
 @pytest.mark.parametrize("role", ["billing_api", "billing_commands"])
@@ -117,5 +218,5 @@ def test_a_source_is_posted_once(billing: DatabaseUrls, now: datetime) -> None:
         cursor.execute("SELECT account_id, source_id FROM ledger_transaction")
         account, source = cursor.fetchone()
         with pytest.raises(psycopg2.errors.UniqueViolation):
-            cursor.execute(TRANSACTION, (str(uuid4()), account, source, now))
+            cursor.execute(TRANSACTION, (str(uuid4()), account, source, 2, now))
     connection.close()

@@ -1,4 +1,4 @@
-"""Postings made before the chain are chained by its migration."""
+"""Postings made before the chain are chained by its migration, and their legs counted by a later one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,24 @@ import psycopg2
 import pytest
 
 from billing_api.billing_service.ledger_chain import GENESIS, Link, chain_hash
-from tests.billing_api.commands.test_ledger_guards import ACCOUNT, TRANSACTION
+from tests.billing_api.commands.test_ledger_guards import ACCOUNT
 from tests.servers import DatabaseUrls
 
 BEFORE = ["python", "-m", "billing_api.manage", "migrate", "billing_service", "0001", "--skip-checks"]
+TRANSACTION = (
+    "INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, posted_at)"
+    " VALUES (%s, %s, 'payment', %s, %s)"
+)
 ENTRY = (
     "INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency,"
     " position, posted_at) VALUES (%s, %s, %s, %s, %s, 'RUB', %s, %s)"
 )
+LATER_LEG = """
+INSERT INTO ledger_entry (id, account_id, transaction_id, leg_number, leg_count, ledger_account, amount_minor,
+    currency, position, posted_at)
+SELECT gen_random_uuid(), account_id, id, 2, 2, 'goodwill', 1, 'RUB', 0, posted_at FROM ledger_transaction
+LIMIT 1
+"""
 
 
 @pytest.mark.timeout(300)
@@ -63,4 +73,12 @@ def test_older_postings_are_chained(create_database: Callable[..., DatabaseUrls]
         assert cursor.fetchall() == expected
         cursor.execute("SELECT chain_head FROM account_balance")
         assert cursor.fetchone() == (head,)
+        cursor.execute(
+            "SELECT t.leg_count, e.leg_count, array_agg(e.leg_number ORDER BY e.leg_number)"
+            " FROM ledger_transaction t JOIN ledger_entry e ON e.transaction_id = t.id"
+            " GROUP BY t.id, t.leg_count, e.leg_count"
+        )
+        assert cursor.fetchall() == [(2, 2, [1, 2])] * 2
+        with pytest.raises(psycopg2.errors.UniqueViolation, match="ledger_entry_leg"):
+            cursor.execute(LATER_LEG)
     connection.close()

@@ -103,7 +103,10 @@ def test_a_chain_rewritten_from_a_row_on_still_differs_from_the_stored_head(worl
     )
     with cursor() as database:
         database.execute(
-            "SELECT billing_chain_hash(p.chain_hash, e) FROM ledger_entry e JOIN ledger_entry p"
+            "SELECT billing_chain_hash(p.chain_hash, e, t, (SELECT string_agg(told, ',' ORDER BY told COLLATE"
+            " \"C\") FROM (SELECT ledger_account || ' ' || currency || ' ' || amount_minor AS told FROM"
+            " ledger_entry WHERE transaction_id = t.id) leg))"
+            " FROM ledger_entry e JOIN ledger_transaction t ON t.id = e.transaction_id JOIN ledger_entry p"
             " ON p.account_id = e.account_id AND p.position = e.position - 1 WHERE e.id = %s",
             (str(last.id),),
         )
@@ -147,15 +150,20 @@ def _post_at(account: Any, position: int, now: Any) -> None:
     from shared.ids import new_id
 
     row = LedgerTransaction.objects.create(
-        account=account, source_kind="payment", source_id=new_id(), posted_at=now
+        account=account, source_kind="payment", source_id=new_id(), leg_count=2, posted_at=now
     )
-    common = {"account": account, "transaction": row, "currency": "RUB", "posted_at": now}
+    common = {"account": account, "transaction": row, "leg_count": 2, "currency": "RUB", "posted_at": now}
     LedgerEntry.objects.bulk_create(
         [
             LedgerEntry(
-                ledger_account="customer", amount_minor=-1, position=position, chain_hash="0" * 64, **common
+                ledger_account="customer",
+                leg_number=1,
+                amount_minor=-1,
+                position=position,
+                chain_hash="0" * 64,
+                **common,
             ),
-            LedgerEntry(ledger_account="provider_clearing", amount_minor=1, **common),
+            LedgerEntry(ledger_account="provider_clearing", leg_number=2, amount_minor=1, **common),
         ]
     )
 

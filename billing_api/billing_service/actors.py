@@ -75,33 +75,27 @@ def recording(
 ) -> Statement:
     """The statement that writes what ``record`` writes."""
     return _RECORD.of(
-        new_id(),
-        account_id,
-        command,
-        actor.kind,
-        actor.id,
-        reason,
-        subject[0],
-        subject[1],
-        json.dumps(before),
-        json.dumps(after),
-        correlation.current(),
-        now,
+        audit_id=new_id(),
+        account_id=account_id,
+        command=command,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        reason=reason,
+        subject_kind=subject[0],
+        subject_id=subject[1],
+        before=json.dumps(before),
+        after=json.dumps(after),
+        correlation_id=correlation.current(),
+        now=now,
     )
 
 
 _RECORD: Final = Query(
     "record_command",
-    (
-        *("uuid", "uuid", "text", "text", "text", "text", "text", "uuid"),
-        "jsonb",
-        "jsonb",
-        "text",
-        "timestamptz",
-    ),
     """
 INSERT INTO audit_record (id, account_id, command, actor_kind, actor_id, reason, subject_kind, subject_id,
     before, after, correlation_id, done_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+VALUES ($audit_id:uuid, $account_id:uuid, $command:text, $actor_kind:text, $actor_id:text, $reason:text,
+    $subject_kind:text, $subject_id:uuid, $before:jsonb, $after:jsonb, $correlation_id:text, $now:timestamptz)
 """,
 )

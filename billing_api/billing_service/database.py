@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from types import TracebackType
@@ -19,35 +18,34 @@ from django.db import Error, connections, transaction
 
 from shared import logs
 from shared.database_errors import is_worth_rerunning
+from shared.errors import broken_invariant
 
 DATABASE: Final = "billing"
 RERUNS: Final = 5  # in all
 RERUN_WAIT_SECONDS: Final = 0.01  # doubled each time
-_PLACE: Final = re.compile(r"\$(\d+)")
+_PLACE: Final = re.compile(r"\$(\w+):(\w+)")
 
 T = TypeVar("T")
 log = logs.logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class Query:
-    """A statement that the server plans once a connection; ``sql`` has its values as $1, $2, ...
+    """A statement that the server plans once a connection.
 
-    ``name`` stands for this text alone; ``types`` are those of the values, in their order.
+    ``sql`` has its values by name and type, as ``$account_id:uuid``; ``name`` stands for this text alone.
     """
 
-    name: str
-    types: tuple[str, ...]
-    sql: str
-    call: str = field(init=False, compare=False, repr=False)
+    __slots__ = ("call", "name", "names", "prepare", "sql")
 
-    def __post_init__(self) -> None:
-        places = ", ".join(["%s"] * len(self.types))
-        object.__setattr__(
-            self, "call", f"EXECUTE {self.name} ({places})" if places else f"EXECUTE {self.name}"
-        )
+    def __init__(self, name: str, sql: str) -> None:
+        types: dict[str, str] = dict(_PLACE.findall(sql))
+        self.name, self.sql, self.names = name, sql, tuple(types)
+        places = {one: f"${number}" for number, one in enumerate(types, start=1)}
+        planned = _PLACE.sub(lambda place: places[place[1]], sql)
+        self.prepare = f"PREPARE {name} ({', '.join(types.values())}) AS {planned}"
+        self.call = f"EXECUTE {name} ({', '.join(['%s'] * len(types))})"
 
-    def of(self, *values: Any) -> Statement:
+    def of(self, **values: Any) -> Statement:
         """The statement with its values."""
         return Statement(self, values)
 
@@ -56,37 +54,32 @@ class Statement(NamedTuple):
     """A query with the values of one call."""
 
     query: Query
-    values: Sequence[Any]
+    values: Mapping[str, Any]
 
 
 def as_one(statements: Sequence[Statement]) -> Statement:
-    """Writes as one statement: the server plans, runs and answers once.
+    """Writes as one statement, which the server plans, runs and answers once; equal names are one value.
 
     All see the database as it was before the first: no two may touch the same row, none may need what
     another writes before the end of the transaction.
     """
-    values = [value for one in statements for value in one.values]
-    return Statement(_joined(tuple([one.query for one in statements])), values)
+    values: dict[str, Any] = {}
+    for more in {id(one.values): one.values for one in statements}.values():
+        if not values.keys().isdisjoint(more) and any(
+            values[name] != more[name] for name in values.keys() & more
+        ):
+            raise broken_invariant("values-differ", "two values have one name")
+        values |= more
+    return Statement(_joined(tuple([query for query, _ in statements])), values)
 
 
 @lru_cache(maxsize=256)
 def _joined(queries: tuple[Query, ...]) -> Query:
-    if len(queries) == 1:
-        return queries[0]
-    types: list[str] = []
-    parts = []
-    for query in queries:
-        parts.append(_moved(query.sql, len(types)))
-        types += query.types
-    names = [f"write_{number}" for number in range(1, len(parts))]
-    before = ", ".join(f"{name} AS ({part})" for name, part in zip(names, parts, strict=False))
-    name = "__".join(query.name for query in queries)
-    # A name is cut by the server at 63 bytes, so that two long ones could be the same.
-    return Query(f"j{sha256(name.encode()).hexdigest()[:32]}", tuple(types), f"WITH {before} {parts[-1]}")
-
-
-def _moved(sql: str, by: int) -> str:
-    return _PLACE.sub(lambda place: f"${int(place[1]) + by}", sql)
+    """Named by what it is made of: a name that Postgres would cut short might be another's too."""
+    *others, last = queries
+    before = ", ".join(f"write_{number} AS ({query.sql})" for number, query in enumerate(others, start=1))
+    name = sha256("+".join(query.name for query in queries).encode()).hexdigest()[:32]
+    return Query(f"joined_{name}", f"WITH {before} {last.sql}" if others else last.sql)
 
 
 def atomic() -> transaction.Atomic:
@@ -168,12 +161,12 @@ def _send(
     database: Any, statements: Sequence[Statement], before: str = "", after: str = ""
 ) -> list[tuple[Any, ...]]:
     known = _planned.setdefault(database.connection, set())
-    for query in {one.query for one in statements if one.query.name not in known}:
-        types = f" ({', '.join(query.types)})" if query.types else ""
-        database.execute(f"PREPARE {query.name}{types} AS {query.sql}")
-        known.add(query.name)
+    for query, _ in statements:
+        if query.name not in known:
+            database.execute(query.prepare)
+            known.add(query.name)
     # The driver quotes every value; the rest of the text is ours.
-    text = before + ";".join([one.query.call for one in statements]) + after
-    values = [str(value) if type(value) is UUID else value for one in statements for value in one.values]
-    database.execute(text, values)
+    text = before + ";".join([query.call for query, _ in statements]) + after
+    values = [values[name] for query, values in statements for name in query.names]
+    database.execute(text, [str(value) if type(value) is UUID else value for value in values])
     return database.fetchall() if database.description else []

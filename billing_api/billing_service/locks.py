@@ -16,7 +16,7 @@ from billing_api.billing_service.models import Account
 from shared.errors import not_found
 
 # What lock_account_of_user does, for a command that sends it together with what it reads.
-HOLD_USER: Final = Query("hold_user", ("uuid",), "SELECT 1 FROM account WHERE user_id = $1 FOR NO KEY UPDATE")
+HOLD_USER: Final = Query("hold_user", "SELECT 1 FROM account WHERE user_id = $user_id:uuid FOR NO KEY UPDATE")
 
 
 def lock_account(account_id: UUID) -> Account:

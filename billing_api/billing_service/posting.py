@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Sum
 
 from billing_api.billing_service import ledger_chain
-from billing_api.billing_service.database import Query, Statement, as_one, together
+from billing_api.billing_service import posting_statements as statements
+from billing_api.billing_service.database import Statement, as_one, together
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.models import Account, AccountBalance, Invoice, LedgerTransaction
 from billing_api.billing_service.standing import Standing, standing_of
@@ -45,84 +45,51 @@ def writing(
     transaction_id = new_id()
     kind, source, reverses = transaction.source_kind.value, transaction.source_id, transaction.reverses
     by_currency = {one.currency: one for one in standings}
-    opened = [one.currency for one in standings if one.entry_count == 0]
+    is_first = {one.currency: one.entry_count == 0 for one in standings}
+    last_legs: dict[str, int] = {}
     legs = [(one.account.value, one.currency, one.amount_minor) for one in transaction.entries]
-    values: list[Any] = [account_id, transaction_id, now]
-    for entry in transaction.entries:
-        entry_id, position, chain_hash = new_id(), 0, None
-        if entry.account is ledger.Account.CUSTOMER:
-            if entry.owner_id != account_id:
-                raise broken_invariant("ledger-owner", "the entry belongs to another personal account")
-            stands = by_currency[entry.currency]
-            position = stands.entry_count + 1
-            link = ledger_chain.Link(
-                entry_id,
-                account_id,
-                entry.currency,
-                position,
-                entry.amount_minor,
-                transaction_id,
-                kind,
-                source,
-                reverses,
-                now,
-            )
-            chain_hash = ledger_chain.chain_hash(stands.chain_head, link, legs)
-            stands.balance_minor += entry.amount_minor
-            stands.entry_count, stands.chain_head = position, chain_hash
-        values += (entry_id, entry.account.value, entry.amount_minor, entry.currency, position, chain_hash)
-    written = [
-        _TRANSACTION.of(transaction_id, account_id, kind, source, reverses, len(legs), now),
-        _entries(len(legs)).of(*values),
-    ]
-    for one in standings:
-        stands = account_id, one.currency, one.balance_minor, one.entry_count, one.chain_head
-        written.append(_OPEN.of(new_id(), *stands) if one.currency in opened else _KEEP.of(*stands))
+    values: dict[str, Any] = {
+        "transaction_id": transaction_id,
+        "account_id": account_id,
+        "source_kind": kind,
+        "source_id": source,
+        "reverses_id": reverses,
+        "leg_count": len(legs),
+        "now": now,
+    }
+    for leg, entry in enumerate(transaction.entries, start=1):
+        values[f"entry_{leg}"] = entry_id = new_id()
+        values[f"ledger_account_{leg}"], values[f"currency_{leg}"], values[f"amount_{leg}"] = legs[leg - 1]
+        if entry.account is not ledger.Account.CUSTOMER:
+            continue
+        if entry.owner_id != account_id:
+            raise broken_invariant("ledger-owner", "the entry belongs to another personal account")
+        stands = by_currency[entry.currency]
+        stands.entry_count += 1
+        stands.balance_minor += entry.amount_minor
+        link = ledger_chain.Link(
+            entry_id,
+            account_id,
+            entry.currency,
+            stands.entry_count,
+            entry.amount_minor,
+            transaction_id,
+            kind,
+            source,
+            reverses,
+            now,
+        )
+        stands.chain_head = ledger_chain.chain_hash(stands.chain_head, link, legs)
+        values[f"position_{leg}"], values[f"chain_hash_{leg}"] = stands.entry_count, stands.chain_head
+        last_legs[entry.currency] = leg
+    chained = tuple([entry.account is ledger.Account.CUSTOMER for entry in transaction.entries])
+    written = [Statement(statements.TRANSACTION, values), Statement(statements.entries(chained), values)]
+    for currency, leg in last_legs.items():
+        values[f"balance_{leg}"] = by_currency[currency].balance_minor
+        if is_first[currency]:
+            values[f"balance_id_{leg}"] = new_id()
+        written.append(Statement(statements.standing_after(leg, is_first[currency]), values))
     return transaction_id, written
-
-
-@cache
-def _entries(legs: int) -> Query:
-    """Writes so many entries of one transaction, each with its number and theirs."""
-    types, rows = ["uuid", "uuid", "timestamptz"], []
-    for number in range(1, legs + 1):
-        cells = ", ".join(f"${len(types) + place}" for place in range(1, 7))
-        types += ["uuid", "text", "bigint", "text", "bigint", "text"]
-        rows.append(f"({cells}, {number}, {legs}, $1, $2, $3)")
-    return Query(f"post_{legs}_legs", tuple(types), _ENTRIES_SQL.replace("ROWS", ", ".join(rows)))
-
-
-_TRANSACTION: Final = Query(
-    "post_transaction",
-    ("uuid", "uuid", "text", "uuid", "uuid", "smallint", "timestamptz"),
-    """
-INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, reverses_id, leg_count, posted_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-""",
-)
-_ENTRIES_SQL: Final = """
-INSERT INTO ledger_entry (id, ledger_account, amount_minor, currency, position, chain_hash, leg_number,
-    leg_count, account_id, transaction_id, posted_at)
-VALUES ROWS
-"""
-_KEEP: Final = Query(
-    "keep_standing",
-    ("uuid", "text", "bigint", "bigint", "text"),
-    """
-UPDATE account_balance SET balance_minor = $3, entry_count = $4, chain_head = $5
-WHERE account_id = $1 AND currency = $2
-""",
-)
-_OPEN: Final = Query(
-    "open_standing",
-    ("uuid", "uuid", "text", "bigint", "bigint", "text"),
-    """
-INSERT INTO account_balance (id, account_id, currency, balance_minor, entry_count, chain_head)
-VALUES ($1, $2, $3, $4, $5, $6)
-ON CONFLICT (account_id, currency) DO UPDATE SET balance_minor = excluded.balance_minor,
-    entry_count = excluded.entry_count, chain_head = excluded.chain_head
-""",
-)
 
 
 def transaction_id(kind: ledger.SourceKind, source_id: UUID) -> UUID | None:

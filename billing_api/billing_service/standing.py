@@ -24,24 +24,24 @@ class Standing:
 
 _OF_ACCOUNT: Final = Query(
     "standing_of_account",
-    ("uuid", "text"),
     """
-SELECT balance_minor, entry_count, chain_head FROM account_balance WHERE account_id = $1 AND currency = $2
+SELECT balance_minor, entry_count, chain_head FROM account_balance
+WHERE account_id = $account_id:uuid AND currency = $currency:text
 """,
 )
 _OF_USER: Final = Query(
     "standing_of_user",
-    ("uuid", "text"),
     """
 SELECT a.id, coalesce(b.balance_minor, 0), coalesce(b.entry_count, 0), coalesce(b.chain_head, '')
-FROM account a LEFT JOIN account_balance b ON b.account_id = a.id AND b.currency = $2 WHERE a.user_id = $1
+FROM account a LEFT JOIN account_balance b ON b.account_id = a.id AND b.currency = $currency:text
+WHERE a.user_id = $user_id:uuid
 """,
 )
 
 
 def standing_of(account_id: UUID, currency: str) -> Standing:
     """Where a held account stands; at the beginning while nothing has been posted to it."""
-    found = together(_OF_ACCOUNT.of(account_id, currency))
+    found = together(_OF_ACCOUNT.of(account_id=account_id, currency=currency))
     return Standing(account_id, currency, *found[0]) if found else Standing(account_id, currency)
 
 
@@ -51,5 +51,5 @@ def held_standing(work: Brief, user_id: UUID, currency: str) -> Standing | None:
     The hold is a statement of its own: one that waited and read at once would go on with the balance it saw
     before the wait.
     """
-    found = work.read(HOLD_USER.of(user_id), _OF_USER.of(user_id, currency))
+    found = work.read(HOLD_USER.of(user_id=user_id), _OF_USER.of(user_id=user_id, currency=currency))
     return Standing(found[0][0], currency, *found[0][1:]) if found else None

@@ -61,7 +61,6 @@ _OF_INVOICE: Final = len(InvoiceRow._fields)
 # A row per line, each with the invoice's columns: one or two lines is what an invoice has.
 _READ: Final = Query(
     "read_invoice",
-    ("uuid", "uuid"),
     """
 SELECT i.id::text, i.number, a.user_id::text, i.subscription_id::text, i.kind, i.status, i.collection,
     i.currency,
@@ -70,14 +69,15 @@ SELECT i.id::text, i.number, a.user_id::text, i.subscription_id::text, i.kind, i
     l.id::text, l.kind, l.description, l.product_id::text, l.price_id::text, l.quantity, l.list_minor,
     l.discount_minor, l.net_minor, l.vat_minor, l.vat_rate_bp, l.period_start_on, l.period_end_on, l.steps
 FROM invoice i JOIN account a ON a.id = i.account_id LEFT JOIN invoice_line l ON l.invoice_id = i.id
-WHERE i.id = $1 AND i.status <> 'draft' AND ($2 IS NULL OR a.user_id = $2) ORDER BY l.position
+WHERE i.id = $invoice_id:uuid AND i.status <> 'draft' AND ($user_id:uuid IS NULL OR a.user_id = $user_id:uuid)
+ORDER BY l.position
 """,
 )
 
 
 def read_invoice(invoice_id: UUID, user_id: UUID | None = None) -> dict[str, Any]:
     """InvoiceView, of the user's own when a user is given. Raises ``invoice-not-found`` (404)."""
-    found = together(_READ.of(invoice_id, user_id))
+    found = together(_READ.of(invoice_id=invoice_id, user_id=user_id))
     if not found:
         raise not_found("invoice")
     row = InvoiceRow(*found[0][:_OF_INVOICE])

@@ -8,13 +8,8 @@ from django.db import migrations, models
 
 LEGS = Path(__file__).with_name("legs.sql").read_text(encoding="utf-8")
 LEGS_DROP = Path(__file__).with_name("legs_drop.sql").read_text(encoding="utf-8")
-# Belongs to the account of its transaction, which is among the legs that its transaction counts.
-OF_TRANSACTION = """
-ALTER TABLE ledger_entry ADD CONSTRAINT ledger_entry_of_transaction
-    FOREIGN KEY (account_id, transaction_id, leg_count)
-    REFERENCES ledger_transaction (account_id, id, leg_count) DEFERRABLE INITIALLY DEFERRED
-"""
-OF_TRANSACTION_DROP = "ALTER TABLE ledger_entry DROP CONSTRAINT ledger_entry_of_transaction"
+KEYS = Path(__file__).with_name("legs_keys.sql").read_text(encoding="utf-8")
+KEYS_DROP = Path(__file__).with_name("legs_keys_drop.sql").read_text(encoding="utf-8")
 
 
 def count_field() -> models.SmallIntegerField:
@@ -52,11 +47,6 @@ class Migration(migrations.Migration):
                 to="billing_service.ledgertransaction",
             ),
         ),
-        migrations.RemoveIndex("ledgertransaction", "ledger_transaction_account"),
-        migrations.AddConstraint(
-            "ledgertransaction",
-            models.UniqueConstraint(fields=("account", "id", "leg_count"), name="ledger_transaction_legs"),
-        ),
         migrations.AddConstraint(
             "ledgertransaction",
             models.CheckConstraint(
@@ -65,14 +55,25 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             "ledgerentry",
-            models.UniqueConstraint(fields=("transaction", "leg_number"), name="ledger_entry_leg"),
-        ),
-        migrations.AddConstraint(
-            "ledgerentry",
             models.CheckConstraint(
                 condition=models.Q(("leg_number__gte", 1), ("leg_number__lte", models.F("leg_count"))),
                 name="ledger_entry_leg_number",
             ),
         ),
-        migrations.RunSQL([OF_TRANSACTION], [OF_TRANSACTION_DROP]),
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunSQL([KEYS], [KEYS_DROP])],
+            state_operations=[
+                migrations.RemoveIndex("ledgertransaction", "ledger_transaction_account"),
+                migrations.AddConstraint(
+                    "ledgertransaction",
+                    models.UniqueConstraint(
+                        fields=("account", "id", "leg_count"), name="ledger_transaction_legs"
+                    ),
+                ),
+                migrations.AddConstraint(
+                    "ledgerentry",
+                    models.UniqueConstraint(fields=("transaction", "leg_number"), name="ledger_entry_leg"),
+                ),
+            ],
+        ),
     ]

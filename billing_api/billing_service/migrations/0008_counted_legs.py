@@ -18,7 +18,7 @@ def count_field() -> models.SmallIntegerField:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing_service", "0006_minimum_price")]
+    dependencies = [("billing_service", "0007_reduced_access")]
 
     operations = [
         migrations.AddField("ledgertransaction", "leg_count", count_field(), preserve_default=False),

@@ -3,7 +3,6 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv/bin
 STACK := $(VENV)/python -m deploy.stack
-WORKERS ?= 2
 TEST_ROUNDS ?= 1
 export PYTHON MODE
 .DEFAULT_GOAL := help
@@ -50,14 +49,14 @@ verify: venv ## whether PayAPI, BillingAPI, UserAPI and the provider agree on al
 demo: venv ## one customer's story through every service, against the running stack
 	@$(STACK) run tests.e2e.demo
 
-test: venv ## every test but the long ones, on servers of their own (WORKERS=2)
+test: venv ## every test but the long ones, on servers of their own (WORKERS=3: they often wait)
 	@$(VENV)/python -m deploy.local.packages
-	$(VENV)/pytest -n $(WORKERS) -m "not e2e and not long and not docker and not bare"
+	$(VENV)/pytest -n $(or $(WORKERS),3) -m "not e2e and not long and not docker and not bare"
 	$(VENV)/pytest -m "e2e and not long"
 
 test-long: venv ## long rounds of races, models and kill points (TEST_ROUNDS=1; more for longer)
 	@$(VENV)/python -m deploy.local.packages
-	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -n $(WORKERS) -m "long and not e2e and not docker and not bare" --timeout 600 || [ $$? = 5 ]
+	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -n $(or $(WORKERS),2) -m "long and not e2e and not docker and not bare" --timeout 600 || [ $$? = 5 ]
 	TEST_ROUNDS=$(TEST_ROUNDS) $(VENV)/pytest -m "long and e2e" --timeout 600 || [ $$? = 5 ]
 
 test-docker: venv ## proofs on the containers of the running compose stack (make up MODE=docker, make demo first)

@@ -137,9 +137,10 @@ def _doubled(source_kind: str) -> str:
     """Every leg of such postings twice: they balance, and ask for or give the double."""
     return (
         "INSERT INTO ledger_entry (id, account_id, transaction_id, ledger_account, amount_minor, currency,"
-        " position, chain_hash, posted_at) SELECT gen_random_uuid(), e.account_id, e.transaction_id,"
-        " e.ledger_account, e.amount_minor, e.currency,"
-        " CASE e.ledger_account WHEN 'customer' THEN e.position + 100 ELSE 0 END, e.chain_hash, e.posted_at"
+        " position, chain_hash, posted_at, leg_number, leg_count)"
+        " SELECT gen_random_uuid(), e.account_id, e.transaction_id, e.ledger_account, e.amount_minor,"
+        " e.currency, CASE e.ledger_account WHEN 'customer' THEN e.position + 100 ELSE 0 END, e.chain_hash,"
+        " e.posted_at, e.leg_number + e.leg_count, 2 * e.leg_count"
         " FROM ledger_entry e JOIN ledger_transaction t ON t.id = e.transaction_id"
         f" WHERE t.source_kind = '{source_kind}'"
     )

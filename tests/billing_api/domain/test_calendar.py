@@ -77,7 +77,7 @@ def _live(value: Subscription, action: str, number: int, interval: Interval) -> 
             return _paid(rules.renew(value)), 0
 
 
-@settings(max_examples=3_000 * ROUNDS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1_500 * ROUNDS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ANCHORS, INTERVALS, ZONES, st.sampled_from([0, 0, 1, 14, 30]), ACTIONS)
 def test_the_days_of_any_life_follow_each_other(anchor, interval, zone, trial_days, actions) -> None:
     """Each period begins where the last one ended: no day is billed twice, none is lost but while paused."""
@@ -107,7 +107,7 @@ def test_the_days_of_any_life_follow_each_other(anchor, interval, zone, trial_da
         assert rules.access_until(value) == start_of_day(value.paid_through_on, zone) or value.grace_days
 
 
-@settings(max_examples=2_000 * ROUNDS, deadline=None)
+@settings(max_examples=1_000 * ROUNDS, deadline=None)
 @given(ANCHORS, INTERVALS, st.integers(0, 60))
 def test_no_anchor_drifts_however_many_periods_pass(anchor: date, interval: Interval, number: int) -> None:
     """Renewing one by one comes to the same day as counting from the anchor at once."""

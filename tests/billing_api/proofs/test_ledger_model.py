@@ -414,7 +414,7 @@ def run_on_postgres(world: Any, examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_commands_on_postgres(world) -> None:
-    run_on_postgres(world, 6, 50)
+    run_on_postgres(world, 3, 50)
 
 
 @pytest.mark.long

@@ -64,6 +64,7 @@ def test_r1_100_redemptions_of_a_limit_of_10_in_20_rounds(world) -> None:
         assert PromoCode.objects.get(id=code.id).redemptions == 10
 
 
+@pytest.mark.long
 def test_r1_the_naive_twin_oversells_in_nearly_every_round(world, superuser) -> None:
     """Counts, then writes: at least 19 of 20 rounds end above the limit, so the race has power."""
     from billing_api.billing_service.models import Account, PromoRedemption

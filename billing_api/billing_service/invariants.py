@@ -176,14 +176,19 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
         WHERE r.total <> r.posted OR r.total > p.captured_minor OR r.total <> p.refunded_minor
         """,
     ),
+    # Money that goes back (a chargeback, a refund in the cabinet) may have been spent on another invoice
+    # meanwhile: then that much is owed without an invoice that asks for it.
     "available_not_negative": (
-        "What open invoices ask for is never less than what the ledger says the customer owes.",
+        "A customer owes no more than what open invoices ask for, and money that went back uncredited.",
         """
         SELECT b.account_id || ' ' || b.currency FROM account_balance b LEFT JOIN (
             SELECT account_id, currency, sum(amount_due_minor) AS due FROM invoice
             WHERE status IN ('open', 'uncollectible') GROUP BY account_id, currency
-        ) i ON i.account_id = b.account_id AND i.currency = b.currency
-        WHERE b.balance_minor > coalesce(i.due, 0)
+        ) i ON i.account_id = b.account_id AND i.currency = b.currency LEFT JOIN (
+            SELECT account_id, currency, sum(amount_minor - credited_minor) AS uncredited FROM refund
+            GROUP BY account_id, currency
+        ) r ON r.account_id = b.account_id AND r.currency = b.currency
+        WHERE b.balance_minor > coalesce(i.due, 0) + coalesce(r.uncredited, 0)
         """,
     ),
     "one_invoice_per_period": (

@@ -419,5 +419,5 @@ def test_the_commands_on_postgres(world) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-def test_the_commands_in_60_runs_of_50_steps(world) -> None:
-    run_on_postgres(world, 60 * ROUNDS, 50)
+def test_the_commands_in_200_runs_of_50_steps(world) -> None:
+    run_on_postgres(world, 200 * ROUNDS, 50)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelClosed
 
 from deploy.rabbitmq.users import PERMISSIONS, ManagementApi, make_users
@@ -56,9 +56,12 @@ def read(queue: str) -> Act:
     async def act(channel: AbstractChannel) -> None:
         await channel.set_qos(prefetch_count=10)
         source = await channel.get_queue(queue, ensure=False)
-        await source.cancel(await source.consume(lambda _: None))
+        await source.cancel(await source.consume(_take))
 
     return act
+
+
+async def _take(_: AbstractIncomingMessage) -> None: ...
 
 
 def declare(queue: str) -> Act:

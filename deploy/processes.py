@@ -38,8 +38,9 @@ class OneShot:
     migrates: bool = False  # works as the owner of its group's databases, whom no other process knows
 
 
-def _uvicorn(factory: str) -> tuple[str, ...]:
-    listen = ("--host", "{address}", "--port", "{port}", "--timeout-graceful-shutdown", "10")
+def _uvicorn(factory: str, longest_answer_seconds: int) -> tuple[str, ...]:
+    stop = ("--timeout-graceful-shutdown", str(longest_answer_seconds))
+    listen = ("--host", "{address}", "--port", "{port}", *stop)
     quiet = ("--timeout-keep-alive", str(KEEP_ALIVE_SECONDS), "--no-access-log")
     return ("uvicorn", "--factory", factory, *listen, *quiet)
 
@@ -74,9 +75,9 @@ def _worker(module: str) -> tuple[str, ...]:
 
 
 PROCESSES: tuple[Process, ...] = (
-    Process("cloudpayments-sandbox", "sandbox", _uvicorn("pay_api.sandbox.main:create_app"), True),
-    Process("user-api", "user", _uvicorn("user_api.main:create_app"), True),
-    Process("pay-api", "pay", _uvicorn("pay_api.main:create_app"), True),
+    Process("cloudpayments-sandbox", "sandbox", _uvicorn("pay_api.sandbox.main:create_app", 10), True),
+    Process("user-api", "user", _uvicorn("user_api.main:create_app", 30), True),
+    Process("pay-api", "pay", _uvicorn("pay_api.main:create_app", 26), True),
     Process(
         "billing-api",
         "billing",

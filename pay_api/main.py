@@ -29,6 +29,7 @@ from pay_api.settings import Settings
 from pay_api.watch import Watch
 from shared import asgi, logs, tracing
 from shared.auth import EndUserVerifier, JwksKeys, ServiceVerifier
+from shared.stopping import on_stop
 
 DESCRIPTION = """
 Takes payments of invoices through a payment provider.
@@ -64,7 +65,8 @@ def create_app(settings: Settings | None = None, ctx: Context | None = None) -> 
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(edge.watch.run())
         try:
-            yield
+            with on_stop(edge.watch.close):
+                yield
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):

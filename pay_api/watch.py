@@ -26,6 +26,7 @@ class Watch:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._events: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self.is_closing = False
 
     @contextmanager
     def changes_of(self, payment_id: str) -> Iterator[asyncio.Event]:
@@ -38,6 +39,11 @@ class Watch:
             self._events[payment_id].discard(event)
             if not self._events[payment_id]:
                 del self._events[payment_id]
+
+    def close(self) -> None:
+        """Wakes everybody for the last time: who waits without an end gives up."""
+        self.is_closing = True
+        self._wake_all()
 
     async def run(self) -> None:
         """Listens until cancelled."""

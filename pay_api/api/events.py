@@ -75,7 +75,7 @@ async def _stream(edge: Edge, payment_id: UUID, seen: int) -> AsyncIterator[byte
                     yield format_sse_event(
                         event="payment", id=str(seen), data_str=json.dumps(body, ensure_ascii=False)
                     )
-                if PaymentStatus(payment.status) in FINAL:
+                if PaymentStatus(payment.status) in FINAL or edge.watch.is_closing:
                     return
                 if not await wait(changed, HEARTBEAT_SECONDS):
                     break

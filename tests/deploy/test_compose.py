@@ -19,6 +19,7 @@ from deploy.local.state import EDGES, ROOT
 from deploy.processes import CATALOGUE, LOCAL_PORTS, MIGRATIONS, PROCESSES, PUBLISHED_PORTS
 from deploy.rabbitmq.users import PERMISSIONS
 from deploy.redis.users import USERS as REDIS_USERS
+from pay_api import timeouts
 from shared.settings import SuiteSettings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -118,6 +119,13 @@ def test_user_api_and_billing_api_never_wait_for_each_other() -> None:
 
     assert not reached("user-api") & {"billing-api", "billing-worker"}
     assert not reached("billing-api") & {"user-api", "user-worker"}
+
+
+@pytest.mark.parametrize(("name", "longest_seconds"), [("user-api", 28), ("pay-api", timeouts.REQUEST)])
+def test_a_stop_leaves_time_for_the_longest_answer(name: str, longest_seconds: float) -> None:
+    argv = SERVICES[name]["command"].split()
+    waits = int(argv[argv.index("--timeout-graceful-shutdown") + 1])
+    assert longest_seconds < waits < int(SERVICES[name]["stop_grace_period"].removesuffix("s"))
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.name)

@@ -112,6 +112,29 @@ async def test_two_tabs_show_the_same_and_pay_once(pay: Pay, browser: Browser) -
     assert await pay.effects(view["user_id"]) == [("charged", 49_900)]
 
 
+async def test_a_stream_the_browser_gave_up_is_opened_again(pay: Pay, browser: Browser) -> None:
+    """While PayAPI starts anew the gateway answers 502, and a browser gives up for good."""
+    view = await opened(pay)
+    page, other = await visit(browser, view), await visit(browser, view)
+    asked = 0
+
+    async def away(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            await route.continue_(url=route.request.url.replace("/pay-api/", "/", 1))
+        else:
+            await route.fulfill(status=502)
+
+    await other.route("**/events?**", away)
+    await other.reload()
+    await fill(page)
+    await page.get_by_role("button").click()
+    await expect(page.locator("#title")).to_have_text("Оплата прошла")
+    await expect(other.locator("#title")).to_have_text("Оплата прошла", timeout=20_000)
+    assert asked == 3
+
+
 async def test_threeds_from_the_page(pay: Pay, browser: Browser) -> None:
     view = await opened(pay)
     page, other = await visit(browser, view), await visit(browser, view)

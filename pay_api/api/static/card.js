@@ -9,7 +9,7 @@
   const form = at("form"), pay = at("pay");
   const inputs = { number: at("number"), expiry: at("expiry"), cvv: at("cvv"), name: at("name") };
   const FINAL = ["succeeded", "authorized", "failed", "cancelled", "partially_refunded", "refunded"];
-  let submitting = false, shownAt = "", source = null, leaving = false;
+  let submitting = false, shownAt = "", following = null, leaving = false;
 
   // --- the card -----------------------------------------------------------------------------------
   const digits = (text) => text.replace(/\D/g, "");
@@ -261,12 +261,10 @@
 
   // --- live status ---------------------------------------------------------------------------------
   function follow() {
-    if (source && source.readyState !== EventSource.CLOSED) source.close();
-    source = new EventSource(config.payment.events_url);
-    source.addEventListener("payment", (event) => {
-      const payment = JSON.parse(event.data);
+    if (following) following.close();
+    following = followPayment(config.payment.events_url, (payment) => {
       apply(payment);
-      if (FINAL.includes(payment.status)) source.close();
+      if (FINAL.includes(payment.status)) following.close();
     });
   }
 

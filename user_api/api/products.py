@@ -43,6 +43,8 @@ class PriceView(BaseModel):
 
 
 class ProductView(BaseModel):
+    """``reduced_grants``: those of the grants that outlast the grace for who does not pay; empty: none."""
+
     id: UUID
     slug: str
     kind: Literal["recurring", "one_time"]
@@ -50,6 +52,7 @@ class ProductView(BaseModel):
     title: str
     description: str
     grants: list[str]
+    reduced_grants: list[str]
     prices: list[PriceView]
 
 
@@ -103,6 +106,7 @@ def _view(row: CatalogProduct, language: str, now: datetime) -> ProductView:
         title=row.title[language],
         description=row.description[language],
         grants=row.grants,
+        reduced_grants=row.reduced_grants,
         prices=[_price(price, now) for price in _on_sale(row.prices, now)],
     )
 

@@ -42,6 +42,20 @@ async def test_a_product_in_two_languages_with_its_price(
     assert (await client.get(f"/v1/products/{product}")).status_code == 404
 
 
+async def test_a_product_says_what_goes_on_for_who_does_not_pay(
+    client: httpx.AsyncClient, catalogue: Catalogue
+) -> None:
+    product = await catalogue.product("collection:basic", "feature:hd", reduced=["collection:basic"])
+    await catalogue.product("feature:hd", rank=9)
+    shown = (await client.get(f"/v1/products/{product}")).json()
+    assert (shown["grants"], shown["reduced_grants"]) == (
+        ["collection:basic", "feature:hd"],
+        ["collection:basic"],
+    )
+    listed = (await client.get("/v1/products")).json()["items"]
+    assert [one["reduced_grants"] for one in listed] == [["collection:basic"], []]
+
+
 async def test_a_price_shows_its_term_and_its_next_amount_until_it_holds(
     client: httpx.AsyncClient, catalogue: Catalogue, clock: ManualClock
 ) -> None:

@@ -109,6 +109,12 @@ class PayBody(RequestBody):
         )
 
 
+class PayInvoiceBody(PayBody):
+    """``current_password`` where the consent replaces the card agreed before."""
+
+    current_password: GivenPassword | None = None
+
+
 class AddMethodBody(RequestBody):
     """A card to save without buying anything: 1.00 RUB is held on it and given back."""
 
@@ -152,6 +158,7 @@ class ChangeProductBody(RequestBody):
     payment: CardBody | None = None
     consent: ConsentBody | None = None
     return_url: Annotated[str, Field(max_length=2000)] | None = None
+    current_password: GivenPassword | None = None
 
     def wish_of(self, allowed_origins: frozenset[str], ip: str, locale: str) -> PaymentWish | None:
         """Raises ``return-url-not-allowed`` (422)."""
@@ -180,6 +187,11 @@ class RecurringPaymentBody(RequestBody):
 class RecurringPaymentChange(RequestBody):
     payment_method_id: UUID
     current_password: GivenPassword | None = None
+
+
+def saved_card(body: PaymentBody) -> UUID | None:
+    """The saved card that pays; None for a new one."""
+    return body.payment_method_id if isinstance(body, SavedMethodBody) else None
 
 
 def _method(body: CardCryptogramBody | SavedMethodBody | HostedBody | BankTransferBody) -> Method:

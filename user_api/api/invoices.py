@@ -9,26 +9,44 @@ from fastapi import APIRouter, Request, Response
 
 from shared.asgi import problem_responses
 from shared.idempotent_route import run_once
-from user_api.api.commerce_schemas import PayBody, PaymentSummary
+from user_api.api.commerce_schemas import PayInvoiceBody, PaymentSummary, saved_card
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
 from user_api.api.language import RequestLanguage
+from user_api.api.presence import prove_change_of_card
 from user_api.user_service.pay_invoice import pay_invoice
 
-router = APIRouter(prefix="/v1/me/invoices", tags=["invoices"], responses=problem_responses(401, 404, 409))
+router = APIRouter(
+    prefix="/v1/me/invoices", tags=["invoices"], responses=problem_responses(401, 403, 404, 409, 429)
+)
 
 
 @router.post("/{invoice_id}/pay", status_code=201, response_model=dict[str, Any])
 async def post_pay(
     request: Request,
     invoice_id: UUID,
-    body: PayBody,
+    body: PayInvoiceBody,
     resources: AppResources,
     user: CurrentUser,
     key: IdempotencyKey,
     address: ClientAddress,
     language: RequestLanguage,
 ) -> Response:
-    """Pays what is due: 201 `{invoice, payment}`, a declined payment included."""
+    """Pays what is due: 201 `{invoice, payment}`, a declined payment included.
+
+    A `consent` with another card than the one agreed before needs `current_password` from the fifth minute
+    after the sign-in on, as its change does.
+    """
+    if body.consent is not None:
+        asked = await resources.commerce.billing_api.get_invoice(invoice_id)
+        if asked.user_id == user.user_id and asked.subscription_id is not None:
+            await prove_change_of_card(
+                resources,
+                user,
+                asked.subscription_id,
+                saved_card(body.payment),
+                body.current_password,
+                address,
+            )
     wish = body.wish(resources.settings.allowed_return_origins, address, language)
 
     async def work(row_id: UUID) -> tuple[int, Any]:

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from shared.auth import EndUser
 from user_api.resources import Resources
+from user_api.user_service import consents
 from user_api.user_service.confirm_password import confirm_password, require_recent_proof
 from user_api.user_service.models import User
 
@@ -22,6 +23,23 @@ async def prove_password(resources: Resources, user_id: UUID, password: SecretSt
         address=address,
         now=resources.clock.now(),
     )
+
+
+async def prove_change_of_card(
+    resources: Resources,
+    user: EndUser,
+    subscription_id: UUID,
+    payment_method_id: UUID | None,
+    password: SecretStr | None,
+    address: str,
+) -> None:
+    """As ``prove_presence``, for a consent that replaces the card agreed for its subscription (None: by a new
+    one); any other consent needs no proof.
+    """
+    async with resources.sessions() as session:
+        replaces = await consents.replaces_card(session, user.user_id, subscription_id, payment_method_id)
+    if replaces or password is not None:
+        await prove_presence(resources, user, password, address)
 
 
 async def prove_presence(

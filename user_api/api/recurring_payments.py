@@ -19,8 +19,7 @@ from user_api.api.commerce_schemas import (
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
 from user_api.api.language import RequestLanguage
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit, newest_first
-from user_api.api.presence import prove_presence
-from user_api.user_service import consents
+from user_api.api.presence import prove_change_of_card, prove_presence
 from user_api.user_service.change_recurring_payment import change_recurring_payment
 from user_api.user_service.commerce_models import RecurringPayment
 from user_api.user_service.create_recurring_payment import create_recurring_payment
@@ -64,12 +63,9 @@ async def post_recurring_payment(
     Another card than the one agreed before needs ``current_password`` from the fifth minute after the
     sign-in on, as its change does.
     """
-    async with resources.sessions() as session:
-        replaces_card = await consents.replaces_card(
-            session, user.user_id, body.subscription_id, body.payment_method_id
-        )
-    if replaces_card or body.current_password is not None:
-        await prove_presence(resources, user, body.current_password, address)
+    await prove_change_of_card(
+        resources, user, body.subscription_id, body.payment_method_id, body.current_password, address
+    )
 
     async def work(_: UUID) -> tuple[int, Any]:
         row = await create_recurring_payment(

@@ -15,10 +15,12 @@ from user_api.api.commerce_schemas import (
     ChangeProductBody,
     EmptyBody,
     PaymentSummary,
+    saved_card,
 )
 from user_api.api.deps import AppResources, ClientAddress, CurrentUser, IdempotencyKey, key_scope
 from user_api.api.language import RequestLanguage
 from user_api.api.paging import DEFAULT_LIMIT, Cursor, Limit
+from user_api.api.presence import prove_change_of_card
 from user_api.user_service.buy_product import Bought, Order, buy_product
 from user_api.user_service.cancel_subscription import (
     cancel_subscription,
@@ -148,7 +150,9 @@ def changed_view(changed: Changed) -> dict[str, Any]:
 
 
 @router.post(
-    "/{subscription_id}/change-product", response_model=dict[str, Any], responses=problem_responses(409)
+    "/{subscription_id}/change-product",
+    response_model=dict[str, Any],
+    responses=problem_responses(403, 409, 429),
 )
 async def post_change_product(
     request: Request,
@@ -160,7 +164,15 @@ async def post_change_product(
     address: ClientAddress,
     language: RequestLanguage,
 ) -> Response:
-    """Another product: dearer now and paid at once, cheaper at the period's end; `preview` only prices it."""
+    """Another product: dearer now and paid at once, cheaper at the period's end; `preview` only prices it.
+
+    A `consent` with another card than the one agreed before needs `current_password` from the fifth minute
+    after the sign-in on, as its change does.
+    """
+    if body.consent is not None and body.payment is not None and not body.preview:
+        await prove_change_of_card(
+            resources, user, subscription_id, saved_card(body.payment), body.current_password, address
+        )
     wish = body.wish_of(resources.settings.allowed_return_origins, address, language)
     change = Change(body.product_id, body.price_id, body.expected_amount)
     commerce = resources.commerce

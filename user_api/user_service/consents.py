@@ -72,9 +72,9 @@ def record(
 
 
 async def replaces_card(
-    session: AsyncSession, user_id: UUID, subscription_id: UUID, payment_method_id: UUID
+    session: AsyncSession, user_id: UUID, subscription_id: UUID, payment_method_id: UUID | None
 ) -> bool:
-    """Whether this card is another than the one last agreed for the subscription.
+    """Whether this card (None: a new one) is another than the one last agreed for the subscription.
 
     An ended consent counts as well: who ends it first does not get around what a change of cards asks for.
     """

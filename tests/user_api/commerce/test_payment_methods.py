@@ -11,7 +11,7 @@ import pytest
 
 from shared.clock import ManualClock
 from tests.user_api.commerce.conftest import CONSENT, CRYPTOGRAM, PASSWORD, Catalogue, Person, card
-from tests.user_api.commerce.fakes import FakePayApi
+from tests.user_api.commerce.fakes import FakeBillingApi, FakePayApi
 from user_api.user_service import confirm_password
 
 
@@ -132,6 +132,55 @@ async def test_a_new_consent_with_another_card_needs_the_password_too(
     assert await agree(other, key, current_password=PASSWORD) == (201, "")
     listed = (await anna.get("/v1/me/recurring-payments")).json()["items"]
     assert [one["payment_method_id"] for one in listed].count(other) == 1
+
+
+@pytest.mark.parametrize("through", ["pay", "change-product"])
+async def test_a_payment_that_agrees_on_another_card_needs_the_password_too(
+    anna: Person,
+    catalogue: Catalogue,
+    billing: FakeBillingApi,
+    pay: FakePayApi,
+    deliver: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    through: str,
+) -> None:
+    bought = await anna.buy(
+        await catalogue.product("collection:basic"), payment=card(save=True), consent=CONSENT
+    )
+    await anna.post("/v1/me/payment-methods", {"card_cryptogram": CRYPTOGRAM})
+    subscription_id = UUID(bought.json()["subscription"]["id"])
+    billing.settle(subscription_id)
+    await deliver()
+    other, agreed = [one["id"] for one in (await anna.get("/v1/me/payment-methods")).json()["items"]]
+    path, body = f"/v1/me/subscriptions/{subscription_id}/change-product", {}
+    if through == "change-product":
+        body = {"product_id": str(await catalogue.product("collection:premium", price=79900))}
+    later = datetime.now(UTC) + timedelta(minutes=5, seconds=1)
+    monkeypatch.setattr(confirm_password, "SystemClock", lambda: ManualClock(later))
+
+    async def paid(payment: dict[str, Any], key: str | None = None, **fields: Any) -> tuple[int, str]:
+        if through == "pay":
+            nonlocal path
+            path = f"/v1/me/invoices/{billing.open_invoice(subscription_id, 49900, 'renewal')['id']}/pay"
+        answer = await anna.post(path, body | {"payment": payment} | fields, key)
+        return answer.status_code, answer.json().get("type", "")
+
+    def saved(method: str) -> dict[str, Any]:
+        return {"kind": "saved_method", "payment_method_id": method}
+
+    charges = len(pay.charges)
+    for payment in (saved(other), card(save=True)):
+        assert await paid(payment, consent=CONSENT) == (403, "/problems/password-required")
+        wrong = await paid(payment, consent=CONSENT, current_password="not it")
+        assert wrong == (403, "/problems/password-incorrect")
+    assert len(pay.charges) == charges
+    ok = 201 if through == "pay" else 200
+    if through == "pay":  # the card agreed before, and a payment that agrees on nothing
+        assert await paid(saved(agreed), consent=CONSENT) == await paid(saved(other)) == (ok, "")
+    assert await paid(saved(other), consent=CONSENT, current_password=PASSWORD) == (ok, "")
+    await deliver()
+    listed = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    assert [one["payment_method_id"] for one in listed if one["status"] == "active"] == [other]
 
 
 async def test_a_purchase_in_the_hosted_checkout(anna: Person, catalogue: Catalogue, pay: FakePayApi) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from shared import logs
+from shared.card_limit import ATTEMPTS_PER_CARD, WINDOW_HOURS
 from shared.errors import AppError, conflict, not_found
 from shared.ids import new_id
 from user_api.clients.billing_api import InvoiceView
@@ -19,9 +20,7 @@ from user_api.user_service.commerce_models import Payment, RecurringPayment
 from user_api.user_service.customer import load_customer
 from user_api.user_service.start_payment import SavedMethod, describe, receipt_of, require_method
 
-# At most two attempts in any 24 hours per card (domain rule 5).
-DECLINES_PER_CARD: Final = 2
-DECLINES_WINDOW: Final = timedelta(hours=24)
+_WINDOW: Final = timedelta(hours=WINDOW_HOURS)
 
 log = logs.logger(__name__)
 
@@ -53,8 +52,8 @@ async def change_recurring_payment(
 async def retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> None:
     """Collects what is open of the consent's subscription now; what cannot begin is left to the next run.
 
-    A card that was declined ``DECLINES_PER_CARD`` times within ``DECLINES_WINDOW`` is not tried at all,
-    however often the consent moves to it and back.
+    A card declined as often as ``shared.card_limit`` allows is not tried at all, however often the consent
+    moves to it and back.
     """
     try:
         customer = await load_customer(commerce.sessions, consent.user_id)
@@ -66,7 +65,7 @@ async def retry_open_invoices(commerce: Commerce, consent: RecurringPayment) -> 
         # A change of product is the user's own to pay: an automatic charge never carries one out.
         is_due = invoice.kind != "change" and invoice.amount_due.amount > 0
         if invoice.subscription_id == consent.subscription_id and is_due:
-            if await _declines(commerce, consent) >= DECLINES_PER_CARD:
+            if await _declines(commerce, consent) >= ATTEMPTS_PER_CARD:
                 log.info("retry-left-to-collection", code="card-limit")
                 return
             try:
@@ -80,7 +79,7 @@ async def _declines(commerce: Commerce, consent: RecurringPayment) -> int:
     query = select(func.count()).where(
         Payment.method_id == consent.payment_method_id,
         Payment.status == "failed",
-        Payment.created_at > commerce.clock.now() - DECLINES_WINDOW,
+        Payment.created_at > commerce.clock.now() - _WINDOW,
     )
     async with commerce.sessions() as session:
         return (await session.execute(query)).scalar_one()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.card_limit import ATTEMPTS_PER_CARD, WINDOW_HOURS
+
 
 class DeclineClass(StrEnum):
     """Classes of a provider's refusal (domain rule 5)."""
@@ -35,8 +37,8 @@ class DunningPolicy:
 
     soft_retry_days: tuple[int, ...] = (1, 3, 5, 7, 14)
     technical_retry_minutes: int = 15
-    attempts_per_card: int = 2
-    attempts_window_hours: int = 24
+    attempts_per_card: int = ATTEMPTS_PER_CARD
+    attempts_window_hours: int = WINDOW_HOURS
     cancel_day: int = 21
 
     def __post_init__(self) -> None:

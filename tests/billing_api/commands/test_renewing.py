@@ -196,6 +196,29 @@ def test_parallel_runs_invoice_each_period_once(world) -> None:
     assert numbers == [f"2026-{number:06}" for number in range(1, 49)]
 
 
+def test_runs_that_list_the_same_rows_bill_them_once_and_count_them_once(world) -> None:
+    from billing_api.billing_service.commands.issue_periodic_invoices import (
+        run_billing_shard,
+        start_billing_run,
+    )
+    from billing_api.billing_service.models import BillingRun, Invoice
+    from tests.billing_api.commands.world import events
+
+    for _ in range(3):
+        subscriber(world)
+    world.pass_time(days=31)
+    runs = [start_billing_run(now=world.now) for _ in range(3)]
+    assert [one.due for one in runs] == [3, 3, 3]
+    dry = start_billing_run(dry_run=True, now=world.now)
+    done = [run_billing_shard(one.run_id, 0, now=world.now) for one in (*runs, dry)]
+    assert [(one.invoices, one.total_minor, one.skipped, one.errors) for one in done] == [
+        (3, 3 * 49900, 0, 0),
+        *[(0, 0, 3, 0)] * 3,
+    ]
+    assert Invoice.objects.filter(kind="renewal").count() == events().count("invoice.issued") - 3 == 3
+    assert set(BillingRun.objects.values_list("status", flat=True)) == {"finished"}
+
+
 def test_a_naive_parallel_run_would_bill_twice(world, superuser) -> None:
     """Without the account's lock and the unique key two runs do invoice one period twice."""
     from billing_api.billing_service import subscription_terms

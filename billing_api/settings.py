@@ -26,7 +26,8 @@ class BillingSettings(SuiteSettings):
     django_secret_key: SecretStr = SecretStr("dev-insecure-django-secret-key")
     user_api_timeout_seconds: float = 10.0
     vat_rates: VatRates = DEFAULT_VAT_RATES
-    # The seller as invoices and statements name it; empty ones are left out.
+    # The seller as invoices and statements name it; empty ones are left out. What has no
+    # English text stands in Russian on English documents too.
     seller_name: str = "ООО «Онлайн-кинотеатр» (демонстрация)"
     seller_name_en: str = "Online Cinema LLC (demonstration)"
     seller_address: str = "123456, г. Москва, ул. Примерная, д. 1"
@@ -35,9 +36,12 @@ class BillingSettings(SuiteSettings):
     seller_kpp: str = "770001001"
     seller_ogrn: str = "1027700000000"
     seller_bank: str = ""
+    seller_bank_en: str = ""
     seller_email: str = "billing@cinema.example"
     seller_director: str = ""
+    seller_director_en: str = ""
     seller_accountant: str = ""
+    seller_accountant_en: str = ""
 
     def refuse_unsafe(self) -> None:
         """In production, also stops without credentials of callers and with the demonstration's seller."""

@@ -34,5 +34,4 @@ def customer_block(account: Account, language: Language) -> dict[str, Any]:
 
 def signatures(seller: Seller, language: Language) -> list[dict[str, str]]:
     """Where the seller's people sign; nobody who is not named in the settings."""
-    people = (("director", seller.director), ("accountant", seller.accountant))
-    return [{"role": word(role, language), "name": name} for role, name in people if name]
+    return [{"role": word(role, language), "name": name} for role, name in seller.people(language)]

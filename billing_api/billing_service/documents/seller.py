@@ -10,7 +10,7 @@ from billing_api.billing_service.wording import NBSP, Language
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """Requisites; an empty one is left out of the document."""
+    """Requisites; an empty one is left out. Where there is no English text the Russian one stands."""
 
     name_ru: str
     name_en: str
@@ -19,10 +19,13 @@ class Seller:
     tax_number: str  # INN
     registration_reason_code: str = ""  # KPP
     registration_number: str = ""  # OGRN
-    bank: str = ""  # account, bank, BIC, correspondent account, as one text
+    bank_ru: str = ""  # account, bank, BIC, correspondent account, as one text
+    bank_en: str = ""
     email: str = ""
-    accountant: str = ""
-    director: str = ""
+    accountant_ru: str = ""
+    accountant_en: str = ""
+    director_ru: str = ""
+    director_en: str = ""
 
     def lines(self, language: Language) -> list[str]:
         """What stands under the seller's name."""
@@ -32,16 +35,24 @@ class Seller:
                 self.registration_reason_code and f"КПП{NBSP}{self.registration_reason_code}",
                 self.registration_number and f"ОГРН{NBSP}{self.registration_number}",
             ]
-            return _told([self.address_ru, ", ".join(_told(codes)), _kept(self.bank), self.email])
+            return _told([self.address_ru, ", ".join(_told(codes)), _kept(self.bank_ru), self.email])
         codes = [
             f"INN{NBSP}{self.tax_number}",
             self.registration_reason_code and f"KPP{NBSP}{self.registration_reason_code}",
             self.registration_number and f"OGRN{NBSP}{self.registration_number}",
         ]
-        return _told([self.address_en, ", ".join(_told(codes)), _kept(self.bank), self.email])
+        bank = self.bank_en or self.bank_ru
+        return _told([self.address_en or self.address_ru, ", ".join(_told(codes)), _kept(bank), self.email])
 
     def name(self, language: Language) -> str:
-        return self.name_ru if language == "ru" else self.name_en
+        return self.name_ru if language == "ru" else self.name_en or self.name_ru
+
+    def people(self, language: Language) -> list[tuple[str, str]]:
+        """Who signs, by role; nobody who is not named."""
+        director, accountant = self.director_ru, self.accountant_ru
+        if language == "en":
+            director, accountant = self.director_en or director, self.accountant_en or accountant
+        return [(role, name) for role, name in (("director", director), ("accountant", accountant)) if name]
 
 
 def _kept(text: str) -> str:

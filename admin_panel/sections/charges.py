@@ -30,7 +30,7 @@ class ChargeAdmin(ReadOnlyAdmin):
     list_display = ("what", "holder", "invoice_link", "period", "list_price", "discount", "amount", "issued")
     list_filter = (
         word_filter(
-            "invoice__kind", _("kind of invoice"), "first", "renewal", "change", "purchase", "charge"
+            "invoice__kind", _("kind of invoice"), "first", "renewal", "change", "purchase", "charge", "debt"
         ),
     )
     fields = (

@@ -54,7 +54,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_display = ("named", "holder", "kind_word", "status_word", "collected", "total", "due", "issued")
     list_filter = (
         word_filter("status", _("status"), "open", "paid", "void", "uncollectible", "draft"),
-        word_filter("kind", _("kind"), "first", "renewal", "change", "purchase", "charge"),
+        word_filter("kind", _("kind"), "first", "renewal", "change", "purchase", "charge", "debt"),
         word_filter(
             "collection",
             _("collection"),

@@ -72,8 +72,8 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         StateFilter,
         word_filter(
             "kind", _("kind"),
-            "money_without_invoice", "paid_after_end", "payment_disagrees", "refund_refused",
-            "refund_unknown",
+            "money_without_invoice", "paid_after_end", "debt_after_refund", "payment_disagrees",
+            "refund_refused", "refund_unknown",
             "billing_set_aside", "missed_periods_cap", "trial_repeated",
         ),
     )  # fmt: skip

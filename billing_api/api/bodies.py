@@ -35,7 +35,7 @@ class InvoiceBody(serializers.Serializer[Any]):
     number = serializers.CharField(allow_null=True)
     user_id = serializers.UUIDField()
     subscription_id = serializers.UUIDField(allow_null=True)
-    kind = serializers.ChoiceField(["first", "renewal", "change", "purchase", "charge"])
+    kind = serializers.ChoiceField(["first", "renewal", "change", "purchase", "charge", "debt"])
     status = serializers.ChoiceField(["draft", "open", "paid", "void", "uncollectible"])
     collection = serializers.CharField()
     total = MoneyField()

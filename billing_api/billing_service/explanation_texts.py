@@ -125,7 +125,9 @@ def _vat(step: Step, currency: str, language: Language) -> str:
         _money(step, "after_minor", currency, language),
     )
     return _pick(
-        language, f"Итого {after}, в том числе НДС {rate}: {vat}", f"Total {after}, of it VAT {rate}: {vat}"
+        language,
+        f"Итого {after}, в том числе НДС {rate}: {vat}",
+        f"Total {after}, including VAT {rate}: {vat}",
     )
 
 
@@ -144,6 +146,11 @@ def _account_balance(step: Step, currency: str, language: Language) -> str:
     )
 
 
+def _debt(step: Step, currency: str, language: Language) -> str:
+    debt = _money(step, "debt_minor", currency, language)
+    return _pick(language, f"Долг лицевого счёта: {debt}", f"Debt of the personal account: {debt}")
+
+
 def _amount_due(step: Step, currency: str, language: Language) -> str:
     due = _money(step, "after_minor", currency, language)
     return _pick(language, f"К оплате: {due}", f"Amount due: {due}")
@@ -159,5 +166,6 @@ _SENTENCES: Final[dict[str, Callable[[Step, str, Language], str]]] = {
     "vat": _vat,
     "total": _total,
     "account_balance": _account_balance,
+    "debt": _debt,
     "amount_due": _amount_due,
 }

@@ -7,13 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Sum
-
 from billing_api.billing_service import ledger_chain
 from billing_api.billing_service import posting_statements as statements
 from billing_api.billing_service.database import Statement, as_one, together
 from billing_api.billing_service.domain import ledger
-from billing_api.billing_service.models import Account, AccountBalance, Invoice, LedgerTransaction
+from billing_api.billing_service.models import Account, AccountBalance, LedgerTransaction
 from billing_api.billing_service.standing import Standing, standing_of
 from shared.errors import broken_invariant
 from shared.ids import new_id
@@ -121,16 +119,3 @@ def balance_minor(account: Account | None, currency: str) -> int:
         return 0
     row = AccountBalance.objects.filter(account=account, currency=currency).first()
     return row.balance_minor if row else 0
-
-
-def available_minor(account: Account | None, currency: str) -> int:
-    """What the customer may still spend, >= 0: the credit not yet applied to an open invoice.
-
-    The ledger balance is what open invoices still ask for, less what is available.
-    """
-    if account is None:
-        return 0
-    due = Invoice.objects.filter(
-        account=account, currency=currency, status__in=("open", "uncollectible")
-    ).aggregate(due=Sum("amount_due_minor"))["due"]
-    return max(0, (due or 0) - balance_minor(account, currency))

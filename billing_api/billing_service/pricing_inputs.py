@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from billing_api.billing_service import discount_rules, posting
+from billing_api.billing_service import discount_rules, spare_balance
 from billing_api.billing_service.domain.discounts.base import Discount
 from billing_api.billing_service.domain.pricing import LineInput, Quote, price_quote
 from billing_api.billing_service.models import Account, PromoCode
@@ -40,7 +40,7 @@ def price(sale: Sale, now: datetime, without: frozenset[UUID] = frozenset()) -> 
         now=now,
         day=sale.day,
         discounts=[one for one in discounts if UUID(one.id) not in without],
-        available_balance_minor=posting.available_minor(sale.account, sale.currency),
+        available_balance_minor=spare_balance.available_minor(sale.account, sale.currency),
         vat=vat_table(),
     )
 

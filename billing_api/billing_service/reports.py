@@ -10,6 +10,7 @@ from billing_api.billing_service.models import Account, ReviewItem
 
 BILLING_SET_ASIDE: Final = "billing_set_aside"
 REFUND_UNKNOWN: Final = "refund_unknown"
+DEBT_AFTER_REFUND: Final = "debt_after_refund"
 
 
 def report(

@@ -20,7 +20,7 @@ from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.models import Account, Invoice, Payment, PendingChange, Refund, Subscription
 from billing_api.billing_service.numbering import Documents
-from billing_api.billing_service.reports import report
+from billing_api.billing_service.reports import DEBT_AFTER_REFUND, report, resolve
 from shared.period import Period, day_in_zone
 
 _OVER = ("cancelled", "expired")
@@ -92,6 +92,8 @@ def settle_if_paid(account: Account, invoice: Invoice, documents: Documents, now
     if invoice.subscription_id is not None:
         discount_rules.commit_promo_code(account, invoice.subscription_id, now)
     events.tell_invoice("invoice.paid", account, invoice, now)
+    if invoice.kind == "debt":
+        resolve(DEBT_AFTER_REFUND, invoice.id, now)
     if invoice.subscription_id is not None and invoice.kind in _FOR_A_PERIOD:
         _move_subscription(account, invoice, documents, now)
     if invoice.subscription_id is not None and invoice.kind == "change":
@@ -244,6 +246,8 @@ def give_up(account: Account, invoice: Invoice, now: datetime) -> int:
     discount_rules.commit_uses(invoice)
     changes.lapse(invoice, now)
     events.tell_invoice("invoice.uncollectible", account, invoice, now)
+    if invoice.kind == "debt":
+        resolve(DEBT_AFTER_REFUND, invoice.id, now)
     return amount
 
 

@@ -64,7 +64,7 @@ def test_an_account_is_found(panel: Panel, clients: Callable[..., StaffClient], 
 def test_a_charge_says_why(panel: Panel, clients: Callable[..., StaffClient]) -> None:
     page = clients("viewer").get(f"{BILLING}/invoice/{panel.world['paid_invoice_id']}/change/").text
     assert "List price: RUB\u00a0499.00" in page
-    assert "of it VAT 22%: RUB\u00a089.98" in page
+    assert "including VAT 22%: RUB\u00a089.98" in page
     russian = clients("viewer", "ru").get(f"{BILLING}/invoice/{panel.world['paid_invoice_id']}/change/").text
     assert "в том числе НДС 22\u00a0%: 89,98\u00a0₽" in russian
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from billing_api.billing_service import dunning_plan, locks, posting, readings, refunds, settlement
+from billing_api.billing_service import debts, dunning_plan, locks, posting, readings, refunds, settlement
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.domain.reconciliation import contradiction
@@ -81,6 +81,8 @@ def _apply(account: Account, state: PaymentState, sequence: int | None, now: dat
     posted = _post_captured(account, payment, invoice, state, documents, now)
     failpoint("billing.ledger.between_two_postings")
     refunded = refunds.post_refunds(account, payment, invoice, state.refunds, documents, now)
+    if refunded:
+        debts.ask_for_debt(account, payment, documents, now)
     if is_newer and was != state.status.value:
         _follow(account, payment, invoice, state, now)
     documents.give_numbers()

@@ -78,6 +78,8 @@ def _decide(account: Account, invoice: Invoice, seen: PaymentSeen, now: datetime
             "The money stands on the account; it paid no invoice.",
             rule="paid-no-invoice",
         )
+    if invoice.kind == "debt" and seen.captured_minor > 0:
+        raise conflict("payment-not-cancellable", "The payment settled a debt.", rule="paid-a-debt")
     subscription = (
         Subscription.objects.filter(id=invoice.subscription_id).first() if invoice.subscription_id else None
     )

@@ -34,13 +34,16 @@ def void_invoice(
 
     A subscription with no other period paid or asked for ends with it (``settlement.falls_with``).
 
-    Raises ``invoice-not-found``, ``invoice-not-open``, ``reason-missing``.
+    Raises ``invoice-not-found``, ``invoice-not-open``, ``debt-not-voidable`` (the money would still be owed),
+    ``reason-missing``.
     """
     reason = require_reason(reason)
     with atomic():
         invoice = hold_invoice(invoice_id)
         if invoice.status != "open":
             raise conflict("invoice-not-open", f"The invoice is {invoice.status}.", status=invoice.status)
+        if invoice.kind == "debt":
+            raise conflict("debt-not-voidable", "A debt is paid or written off.")
         done = InvoiceVoiding(
             invoice.id,
             Money(invoice.total_minor, invoice.currency),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from billing_api.billing_service.documents import parties
 from billing_api.billing_service.documents.amount_in_words import roubles_in_words
@@ -23,6 +23,7 @@ from billing_api.billing_service.wording import (
 from shared.period import day_in_zone
 
 Row = dict[str, Any]
+_NOTHING_SOLD: Final = dict.fromkeys(("quantity", "list", "rate", "vat", "net"), "—")
 
 
 def invoice_document(invoice: Invoice, seller: Seller, language: Language, now: datetime) -> Row:
@@ -50,21 +51,26 @@ def invoice_document(invoice: Invoice, seller: Seller, language: Language, now: 
             word(name, language)
             for name in ("number", "item", "quantity", "price", "discount", "rate", "vat", "net")
         ],
-        "lines": [_line(line, invoice.currency, language) for line in lines],
+        "lines": [
+            _line(line, invoice.currency, language) | (_NOTHING_SOLD if invoice.kind == "debt" else {})
+            for line in lines
+        ],
         "sums": _sums(invoice, lines, language),
         "in_words": _in_words(invoice, lines) if in_words else None,
         **_payments(invoice, language),
         **_credit_notes(invoice, language),
         "signatures": parties.signatures(seller, language),
-        "note": word("invoice_note", language) + f" {word('made', language)} {day_text(_day(now))}.",
+        "note": word("debt_note" if invoice.kind == "debt" else "invoice_note", language)
+        + f" {word('made', language)} {day_text(_day(now))}.",
     }
 
 
 def _in_words(invoice: Invoice, lines: list[InvoiceLine]) -> str:
     """What accountants write under the sums: how many items, for how much, and that in words."""
-    amount = money_text(invoice.total_minor, invoice.currency, "ru")
+    asked_minor = -invoice.balance_applied_minor if invoice.kind == "debt" else invoice.total_minor
+    amount = money_text(asked_minor, invoice.currency, "ru")
     counted = word("items_counted", "ru", str(len(lines)), amount)
-    return f"{counted} {word('in_words', 'ru', roubles_in_words(invoice.total_minor))}"
+    return f"{counted} {word('in_words', 'ru', roubles_in_words(asked_minor))}"
 
 
 def _day(at: datetime) -> date:
@@ -110,10 +116,12 @@ def _sums(invoice: Invoice, lines: list[InvoiceLine], language: Language) -> lis
             row("list_total", invoice.list_minor),
             row("discount_total", -invoice.discount_minor),
         ]
-    found.append(row("total", invoice.total_minor, strong=True))
-    found += [row("vat_of", vat[rate], rate_text(rate, language)) for rate in sorted(vat, reverse=True)]
+    if invoice.kind != "debt":  # which sells nothing
+        found.append(row("total", invoice.total_minor, strong=True))
+        found += [row("vat_of", vat[rate], rate_text(rate, language)) for rate in sorted(vat, reverse=True)]
     for name, amount_minor in (
-        ("balance_applied", invoice.balance_applied_minor),
+        ("balance_applied", max(0, invoice.balance_applied_minor)),
+        ("debt_carried", max(0, -invoice.balance_applied_minor)),
         ("credited_total", invoice.credited_unpaid_minor),
         ("paid_total", invoice.paid_minor),
         ("written_off", invoice.written_off_minor),
@@ -131,7 +139,9 @@ def _payments(invoice: Invoice, language: Language) -> Row:
     rows = [
         {
             "day": day_text(_day(payment.succeeded_at or payment.created_at)),
-            "text": word("card", language, payment.card_mask).strip(),
+            "text": word("bank_transfer", language)
+            if payment.provider == "bank_transfer"
+            else word("card", language, payment.card_mask).strip(),
             "amount": money_text(payment.allocated_minor, invoice.currency, language),
         }
         for payment in invoice.payments.filter(allocated_minor__gt=0).order_by("created_at", "id")

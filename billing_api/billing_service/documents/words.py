@@ -35,8 +35,9 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "list_total": ("Стоимость по прайсу", "List amount"),
     "discount_total": ("Скидка", "Discount"),
     "total": ("Итого с НДС", "Total including VAT"),
-    "vat_of": ("в том числе НДС {}", "of it VAT {}"),
+    "vat_of": ("в том числе НДС {}", "including VAT {}"),
     "balance_applied": ("Зачтено из остатка на лицевом счёте", "Taken from the account balance"),
+    "debt_carried": ("Долг лицевого счёта", "Debt of the personal account"),
     "paid_total": ("Оплачено", "Paid"),
     "credited_total": ("Кредитовано до оплаты", "Credited before payment"),
     "written_off": ("Списано", "Written off"),
@@ -48,6 +49,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "date": ("Дата", "Date"),
     "how": ("Способ", "Method"),
     "card": ("Банковская карта {}", "Bank card {}"),
+    "bank_transfer": ("Банковский перевод", "Bank transfer"),
     "amount": ("Сумма", "Amount"),
     "credit_notes": ("Кредит-ноты", "Credit notes"),
     "reason": ("Основание", "Reason"),
@@ -64,7 +66,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "the invoice asks for; what had been paid is on the account balance or has been refunded.",
     ),
     "after_credits": ("Итого с учётом кредит-нот", "Total after credit notes"),
-    "vat_after_credits": ("в том числе НДС", "of it VAT"),
+    "vat_after_credits": ("в том числе НДС", "including VAT"),
     "director": ("Руководитель", "Director"),
     "accountant": ("Главный бухгалтер", "Chief accountant"),
     "invoice_note": (
@@ -73,6 +75,12 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "Issued electronically. Prices include VAT; the tax is stated per line at the rate in force "
         "on the day of issue. The total of VAT is the sum of the lines.",
     ),
+    "debt_note": (
+        "Счёт сформирован электронно. Он просит вернуть долг и ничего не продаёт: продажа и НДС указаны в "
+        "счетах, в оплату которых были зачтены возвращённые деньги.",
+        "Issued electronically. It asks for a debt and sells nothing: the sale and its VAT stand on the "
+        "invoices that the refunded money had paid.",
+    ),
     "statement": ("Выписка по лицевому счёту", "Account statement"),
     "range": ("за период с {} по {}", "from {} to {}"),
     "document": ("Документ", "Document"),
@@ -80,7 +88,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "credited": ("Зачислено", "Credited"),
     "balance": ("Остаток", "Balance"),
     "opening": ("Входящий остаток", "Opening balance"),
-    "turnovers": ("Обороты за период", "Turnovers of the period"),
+    "turnovers": ("Обороты за период", "Turnover of the period"),
     "closing": ("Исходящий остаток", "Closing balance"),
     "carried_forward": ("Переносится на следующую страницу", "Carried forward"),
     "brought_forward": ("Перенос с предыдущей страницы", "Brought forward"),

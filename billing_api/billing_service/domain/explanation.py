@@ -163,7 +163,10 @@ def recompute_due(steps: Sequence[Json], lines: Sequence[Recomputed]) -> int:
     """
     total_step, balance_step, due_step = steps
     total = sum(line.amount_minor for line in lines)
-    applied = max(0, min(total, int(balance_step["available_minor"])))
+    if balance_step["kind"] == "debt":
+        applied = -int(balance_step["debt_minor"])
+    else:
+        applied = max(0, min(total, int(balance_step["available_minor"])))
     expected = [(0, total), (total, total - applied), (total - applied, max(0, total - applied))]
     stored = [(step["before_minor"], step["after_minor"]) for step in (total_step, balance_step, due_step)]
     if stored != expected:

@@ -242,12 +242,14 @@ def price_quote(
     day: date,
     discounts: Iterable[Discount] = (),
     available_balance_minor: int = 0,
+    debt_minor: int = 0,
     vat: VatTable = RUSSIAN_VAT,
 ) -> Quote:
     """Price an invoice opened at ``now`` (UTC), ``day`` in the account's zone (domain rule 2).
 
     Order: list price (prorated), promotion, personal discount, promo code, floor, VAT out of the amount,
     account balance, amount due. ``available_balance_minor``: what the customer has on account (>= 0 counts).
+    ``debt_minor`` > 0: what the account owes without an invoice; this one asks for it, and takes no balance.
     Raises ValueError for an empty invoice, a doubled line key or an unknown currency.
     """
     if not lines or len({line.key for line in lines}) != len(lines):
@@ -264,7 +266,8 @@ def price_quote(
         if kind_named(discount.kind).phase is Phase.ABSOLUTE:
             _take_absolute(discount, priced)
     invoice_rate_bp = vat.rate_on(day)
-    return _total(currency, [line.finish(invoice_rate_bp) for line in priced], available_balance_minor)
+    finished = [line.finish(invoice_rate_bp) for line in priced]
+    return _total(currency, finished, available_balance_minor, debt_minor)
 
 
 def _benefit_alone(discount: Discount, lines: Sequence[_Line]) -> Fraction:
@@ -297,13 +300,17 @@ def _take_absolute(discount: Discount, lines: Sequence[_Line]) -> None:
             line.take(discount, part, {"share_minor": part, "invoice_amount_minor": whole})
 
 
-def _total(currency: str, lines: Sequence[PricedLine], available_balance_minor: int) -> Quote:
+def _total(
+    currency: str, lines: Sequence[PricedLine], available_balance_minor: int, debt_minor: int
+) -> Quote:
     total = sum(line.amount_minor for line in lines)
-    balance = max(0, min(total, available_balance_minor))
+    balance = -debt_minor if debt_minor > 0 else max(0, min(total, available_balance_minor))
     due = max(0, total - balance)
     steps = (
         Step("total", 0, total),
-        Step("account_balance", total, total - balance, {"available_minor": available_balance_minor}),
+        Step("debt", total, total - balance, {"debt_minor": debt_minor})
+        if debt_minor > 0
+        else Step("account_balance", total, total - balance, {"available_minor": available_balance_minor}),
         Step("amount_due", total - balance, due),
     )
     taken: dict[str, AppliedDiscount] = {}

@@ -21,7 +21,8 @@ from billing_api.billing_service.models.base import (
 class Invoice(BillingModel):
     """An issued document: a trigger refuses changes to what it says; only how it stands may move.
 
-    ``amount_due_minor`` = total - balance applied - paid - credited while open - written off.
+    ``amount_due_minor`` = total - balance applied - paid - credited while open - written off. The balance
+    applied is negative on a ``debt``: it asks for what the account owes, and sells nothing.
     """
 
     id = id_field()
@@ -29,7 +30,7 @@ class Invoice(BillingModel):
     subscription = reference("Subscription", null=True, related_name="invoices")
     number = models.CharField(max_length=32, unique=True, null=True)  # given by the last statement
     kind = models.CharField(
-        max_length=16, choices=choices("first", "renewal", "change", "purchase", "charge")
+        max_length=16, choices=choices("first", "renewal", "change", "purchase", "charge", "debt")
     )
     currency = currency_field()
     list_minor = minor_field()
@@ -80,8 +81,12 @@ class Invoice(BillingModel):
                 condition=Q(amount_due_minor__gte=0)
                 & Q(paid_minor__gte=0)
                 & Q(credited_minor__gte=0)
-                & Q(balance_applied_minor__gte=0),
+                & (Q(balance_applied_minor__gte=0) | Q(kind="debt")),
                 name="invoice_amounts_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="debt") | Q(total_minor=0, vat_minor=0, balance_applied_minor__lt=0),
+                name="invoice_debt_sells_nothing",
             ),
             models.CheckConstraint(
                 condition=Q(credited_minor__lte=models.F("total_minor")) | Q(total_minor__lt=0),

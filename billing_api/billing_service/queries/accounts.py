@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from billing_api.billing_service import posting, subscription_terms
+from billing_api.billing_service import posting, spare_balance, subscription_terms
 from billing_api.billing_service.domain.ledger import Account as LedgerAccount
 from billing_api.billing_service.models import (
     Account,
@@ -42,7 +42,7 @@ def _standing(account: Account | None, currency: str) -> dict[str, Any]:
     return {
         "currency": currency,
         "balance": money(-posting.balance_minor(account, currency), currency),
-        "available": money(posting.available_minor(account, currency), currency),
+        "available": money(spare_balance.available_minor(account, currency), currency),
     }
 
 

@@ -78,7 +78,7 @@ class InvoiceState(EventState):
     number: str
     user_id: UUID
     subscription_id: UUID | None
-    kind: Literal["first", "renewal", "change", "purchase", "charge"]
+    kind: Literal["first", "renewal", "change", "purchase", "charge", "debt"]
     status: InvoiceStatus
     collection: CollectionStatus
     total: Money

@@ -59,7 +59,7 @@ def test_one_call_explains_recomputes_and_agrees(callers: Callers, world: Any) -
         "Скидка (промокод SPRING), 10 %: −49,90 ₽",
         "Итого 449,10 ₽, в том числе НДС 22 %: 80,99 ₽",
     ]
-    assert plain(line["explanation"]["en"])[-1] == "Total RUB 449.10, of it VAT 22%: RUB 80.99"
+    assert plain(line["explanation"]["en"])[-1] == "Total RUB 449.10, including VAT 22%: RUB 80.99"
     assert plain([line["verdict"]["ru"], line["verdict"]["en"]]) == [
         "Сходится: 449,10 ₽ получается заново из сохранённых данных.",
         "Agrees: RUB 449.10 is worked out again from the stored inputs.",

@@ -224,7 +224,7 @@ def test_cancelling_now_with_refund_of_the_unused_days(world) -> None:
     done = cancel_subscription(started.subscription_id, **options)
     assert done == preview
     assert done.credited.amount == done.to_card.amount == 16097
-    assert world.available(anna) == 16097
+    assert (world.balance(anna), world.available(anna)) == (16097, 0)  # on its way to the card
     order = OutgoingOrder.objects.get(kind="refund")
     world.hear(world.refund(state, 16097, refund_order_id=order.id))
     assert world.available(anna) == 0

@@ -150,6 +150,8 @@ def _doubled(source_kind: str) -> str:
 FURTHER_BREAKS = [
     ("ledger_balanced", "DELETE FROM ledger_entry WHERE ledger_account = 'vat'"),
     ("ledger_balanced", "UPDATE ledger_entry SET currency = 'USD' WHERE ledger_account = 'revenue'"),
+    ("ledger_balanced", "UPDATE ledger_transaction SET leg_count = leg_count + 1"),
+    ("ledger_balanced", _doubled("payment")),
     ("balances_match_entries", "DELETE FROM account_balance"),
     ("balances_match_entries", "UPDATE account_balance SET entry_count = entry_count + 1"),
     ("chains_end_at_heads", "DELETE FROM ledger_entry WHERE ledger_account = 'customer' AND position > 1"),

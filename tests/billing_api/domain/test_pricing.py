@@ -187,6 +187,21 @@ def test_account_balance_is_taken_last() -> None:
     assert verified(quote(balance=-500)).amount_due_minor == 49_900  # a debt is not taken twice
 
 
+def test_a_debt_is_asked_for_beside_the_total_and_takes_no_balance() -> None:
+    line = LineInput("1", "", 0)
+    asked = verified(
+        price_quote(
+            [line], currency="RUB", now=NOW, day=DAY, available_balance_minor=9_000, debt_minor=30_000
+        )
+    )
+    assert (asked.total_minor, asked.vat_minor, asked.balance_applied_minor) == (0, 0, -30_000)
+    assert asked.amount_due_minor == 30_000
+    steps = [step.as_json() for step in asked.steps]
+    steps[1]["debt_minor"] = 29_999
+    with pytest.raises(ExplanationMismatch):
+        recompute_due(steps, [recompute([step.as_json() for step in asked.lines[0].steps])])
+
+
 def test_a_fixed_amount_is_split_over_lines_without_losing_a_kopeck() -> None:
     for amount in range(1, 400, 3):
         lines = [LineInput(str(n), "p", price) for n, price in enumerate((100, 33, 67, 1))]

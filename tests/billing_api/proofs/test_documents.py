@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from billing_api.billing_service.documents.amount_in_words import roubles_in_wor
 from billing_api.billing_service.documents.seller import Seller
 from shared.errors import AppError
 from shared.money import Money
+from tests.billing_api.commands.test_debts import debts, spent_twice_paid
 from tests.billing_api.commands.test_proof import a_life
 from tests.billing_api.commands.test_staff import said
 
@@ -27,10 +30,13 @@ SELLER = Seller(
     tax_number="7701234567",
     registration_reason_code="770101001",
     registration_number="1027700123456",
-    bank="Р/с 40702810900000000001 в ПАО «Банк», БИК 044525000",
+    bank_ru="Р/с 40702810900000000001 в ПАО «Банк», БИК 044525000",
+    bank_en="Account 40702810900000000001 with Bank PJSC, BIC 044525000",
     email="billing@cinema.example",
-    director="И. И. Петров",
-    accountant="А. С. Смирнова",
+    director_ru="И. И. Петров",
+    director_en="I. I. Petrov",
+    accountant_ru="А. С. Смирнова",
+    accountant_en="A. S. Smirnova",
 )
 
 
@@ -117,11 +123,72 @@ def test_a_credit_note_on_paper(world, language: Any) -> None:
         ),
         "en": (
             *("Credit note CN-2026-000001", "to invoice 2026-000001 of 15 March 2026", "RUB 100.00"),
-            *("of it VAT 22% RUB 18.03", "Reason:", "basic plan"),
+            *("including VAT 22% RUB 18.03", "Reason:", "basic plan"),
         ),
     }
     for expected in (*said_here[language], "7701234567", "Анна Иванова"):
         assert expected in text, expected
+
+
+def test_an_english_document_is_english_but_for_what_has_no_english_text(world) -> None:
+    from billing_api.billing_service.documents.invoice_document import invoice_document
+    from billing_api.billing_service.documents.typesetting import set_pdf
+
+    _, started = bought_with_everything(world)
+
+    def said_by(seller: Seller) -> str:
+        data = invoice_document(world.invoice(started.invoice_id), seller, "en", world.now)
+        return text_of(set_pdf("invoice", data, world.now)).replace("Анна Иванова", "")
+
+    text = said_by(SELLER)
+    assert re.findall("[А-Яа-яЁё]+", text) == []
+    for expected in ("with Bank PJSC, BIC 044525000", "I. I. Petrov", "A. S. Smirnova"):
+        assert expected in text, expected
+    text = said_by(replace(SELLER, bank_en="", director_en="", name_en="", address_en=""))
+    for expected in ("БИК 044525000", "И. И. Петров", "ООО «Кинотеатр»", "ул. Лесная", "A. S. Smirnova"):
+        assert expected in text, expected
+
+
+def test_a_bank_transfer_is_told_as_one_on_paper(world) -> None:
+    from billing_api.billing_service.documents.invoice_document import invoice_document
+
+    anna = world.customer()
+    started = world.buy(anna)
+    world.pay(started, anna, provider="bank_transfer")
+    invoice = world.invoice(started.invoice_id)
+    told = [invoice_document(invoice, SELLER, language, world.now)["payments"] for language in ("ru", "en")]  # type: ignore[arg-type]
+    assert [one["text"] for (one,) in told] == ["Банковский перевод", "Bank transfer"]
+
+
+DEBT = {
+    "ru": (
+        "Всего наименований 1, на сумму 499,00",
+        "Четыреста девяносто девять рублей",
+        "Долг лицевого счёта",
+    ),
+    "en": (
+        "Debt of the personal account RUB 499.00",
+        "Amount due RUB 499.00",
+        "was refunded once spent",
+        "sells nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("language", ["ru", "en"])
+def test_a_debt_on_paper_sells_nothing(world, language: Any) -> None:
+    from billing_api.billing_service.documents.invoice_document import invoice_document
+    from billing_api.billing_service.documents.typesetting import set_pdf
+
+    _, again = spent_twice_paid(world)
+    world.hear(world.refund(again, origin="provider"))
+    (debt,) = debts()
+    data = invoice_document(debt, SELLER, language, world.now)
+    keep(f"debt-{language}", "invoice", data, world.now)
+    text = text_of(set_pdf("invoice", data, world.now))
+    for expected in DEBT[language]:
+        assert expected in text, expected
+    assert not re.search(r"\b(22 ?%|НДС 22|Total including)", text.replace("\u00a0", " "))
 
 
 def test_an_invoice_of_many_lines_and_long_names(world) -> None:
@@ -218,7 +285,7 @@ def test_a_statement_on_paper(world, language: Any) -> None:
             "Account statement",
             "from 1 March 2026 to 1 May 2026",
             "Invoice 2026-000001",
-            "Turnovers of the period 998.10 998.10",
+            "Turnover of the period 998.10 998.10",
             "−449.10",
             "Page 1 of 1",
         )

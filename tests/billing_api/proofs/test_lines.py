@@ -79,13 +79,18 @@ SENTENCES = [
     (
         {"kind": "vat", "rate_bp": 2200, "vat_minor": 8099, "after_minor": 44910},
         "Итого 449,10 ₽, в том числе НДС 22 %: 80,99 ₽",
-        "Total RUB 449.10, of it VAT 22%: RUB 80.99",
+        "Total RUB 449.10, including VAT 22%: RUB 80.99",
     ),
     ({"kind": "total", "after_minor": 1}, "Сумма строк: 0,01 ₽", "Sum of the lines: RUB 0.01"),
     (
         {"kind": "account_balance", "available_minor": 100000, **STEP},
         "Зачтено с лицевого счёта: 49,90 ₽ (доступно 1 000,00 ₽)",
         "Taken from the account balance: RUB 49.90 (available RUB 1,000.00)",
+    ),
+    (
+        {"kind": "debt", "debt_minor": 49900},
+        "Долг лицевого счёта: 499,00 ₽",
+        "Debt of the personal account: RUB 499.00",
     ),
     ({"kind": "amount_due", "after_minor": 44910}, "К оплате: 449,10 ₽", "Amount due: RUB 449.10"),
 ]

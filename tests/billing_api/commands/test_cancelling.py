@@ -98,6 +98,25 @@ def test_what_may_not_be_cancelled(world, changes, code, rule) -> None:
     assert (refused.value.code, refused.value.extra.get("rule")) == (code, rule)
 
 
+def test_the_window_is_the_product_s_and_a_used_code_is_not_given_back(world) -> None:
+    from billing_api.billing_service.models import PromoCode, PromoRedemption
+
+    plan, _ = world.product("quick", 49900, terms={"refund_window_days": 3})
+    world.promo_code(redemption_limit=2)
+    _, _, late = bought(world, product_id=plan, promo_code="SPRING")
+    _, started, state = bought(world, product_id=plan, promo_code="SPRING")
+    world.pass_time(days=3)
+    decided = cancel(world, state)
+    world.hear(world.refund(state, cancellation_id=decided.cancellation_id))
+    assert world.subscription(started).status == "cancelled"
+    assert PromoCode.objects.get().redemptions == 2
+    assert set(PromoRedemption.objects.values_list("state", flat=True)) == {"committed"}
+    world.pass_time(seconds=1)
+    with pytest.raises(AppError) as refused:
+        cancel(world, late)
+    assert refused.value.extra["rule"] == "window-over"
+
+
 def test_not_posted_yet_and_too_late(world) -> None:
     anna = world.customer()
     started = world.buy(anna)

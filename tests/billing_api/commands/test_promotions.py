@@ -118,7 +118,7 @@ def test_all_three_sources_stack_in_the_declared_order(world) -> None:
 )
 def test_each_kind_of_code_over_three_months(world, kind: str, value: int, totals: list[int]) -> None:
     """Periods of 31, 30 and 31 days: the 9 free days left of the second are 9/30 of 499.00 = 149.70."""
-    from billing_api.billing_service.models import Invoice
+    from billing_api.billing_service.models import Invoice, PromoCode
 
     duration = {} if kind.startswith("free") else {"duration_kind": "forever"}
     world.promo_code("KIND", kind=kind, value=value, **duration)
@@ -133,6 +133,7 @@ def test_each_kind_of_code_over_three_months(world, kind: str, value: int, total
     found = list(Invoice.objects.order_by("period_start_on").values_list("total_minor", flat=True))
     assert found == totals
     assert set(Invoice.objects.values_list("status", flat=True)) == {"paid"}
+    assert PromoCode.objects.get().redemptions == 1  # a repeating code counts once
 
 
 def test_the_minimum_of_the_price_binds_the_first_invoice_the_renewal_and_the_change(world) -> None:

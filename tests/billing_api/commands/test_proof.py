@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 
@@ -214,6 +214,27 @@ def test_each_invariant_fires_in_whichever_way_it_is_broken(world, billing) -> N
     connection.close()
     assert quiet == []
     assert [one.name for one in invariants.check_invariants() if not one.holds] == []
+
+
+def test_numbers_begin_anew_with_the_sellers_year(world) -> None:
+    """At 21:00 UTC of 31 December it is the new year in Moscow; the old year's count stays where it was."""
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from tests.billing_api.commands.test_staff import broken, said
+
+    numbers = []
+    for moment in ("2026-12-31T20:59:59+00:00", "2026-12-31T21:00:00+00:00", "2027-06-01T12:00:00+00:00"):
+        world.now = datetime.fromisoformat(moment)
+        anna = world.customer()
+        started = world.buy(anna)
+        world.pay(started, anna)
+        numbers += [world.invoice(started.invoice_id).number]
+        numbers += [adjust_charge(started.invoice_id, Money(-100), **said(world)).number]
+    assert numbers == [
+        *("2026-000001", "CN-2026-000001"),
+        *("2027-000001", "CN-2027-000001"),
+        *("2027-000002", "CN-2027-000002"),
+    ]
+    assert broken() == []
 
 
 def test_an_issued_document_does_not_change(world) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -161,6 +162,22 @@ async def test_a_declined_card_then_another(
     assert len(pay.charges) == 1
     statuses = {item["status"] for item in (await anna.get("/v1/me/recurring-payments")).json()["items"]}
     assert statuses == {"revoked", "active"}
+
+
+async def test_a_debt_is_paid_like_any_invoice_and_its_receipt_adds_up(
+    anna: Person, catalogue: Catalogue, pay: FakePayApi, billing: FakeBillingApi
+) -> None:
+    """Its lines are of nothing: money spent from the balance before it went back."""
+    bought = (await anna.buy(await catalogue.product("collection:basic"))).json()
+    debt = billing.open_invoice(UUID(bought["subscription"]["id"]), 30000, "debt")
+    nothing = {"amount": 0, "currency": "RUB"}
+    debt |= {"subscription_id": None, "total": nothing, "lines": [debt["lines"][0] | {"net": nothing}]}
+    paid = await anna.post(f"/v1/me/invoices/{debt['id']}/pay", {"payment": card()})
+    assert (paid.status_code, paid.json()["payment"]["status"]) == (201, "succeeded"), paid.text
+    (line,) = json.loads(pay.bodies[-1])["receipt"]["lines"]
+    assert (line["amount"]["amount"], line["vat_rate_bp"]) == (30000, 2200)
+    agreed = await anna.post(f"/v1/me/invoices/{debt['id']}/pay", {"payment": card(), "consent": CONSENT})
+    assert agreed.status_code == 422
 
 
 async def test_a_challenge_asks_for_a_redirect_until_it_is_over(

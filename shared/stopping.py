@@ -37,6 +37,6 @@ def on_stop(act: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in earlier.items():
-            if signal.getsignal(number) is heard:
-                signal.signal(number, handler)
+        for caught, handler in earlier.items():
+            if signal.getsignal(caught) is heard:
+                signal.signal(caught, handler)

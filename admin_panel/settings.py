@@ -30,7 +30,7 @@ class AdminSettings(SuiteSettings):
     billing_ro_database_url: SecretStr = SecretStr(f"postgresql://billing_ro:dev-password@{_LOCAL}/billing")
     user_api_url: str = "http://127.0.0.1:8001"
     user_api_token: SecretStr = SecretStr("dev-admin-panel-to-user-api")
-    user_api_timeout_seconds: float = 10.0
+    user_api_timeout_seconds: float = 29.0  # UserAPI itself waits up to 28 s
     django_secret_key: SecretStr = SecretStr("dev-insecure-admin-django-secret-key-of-50-letters-and-more")
     public_url: str = "http://127.0.0.1:8080"
     vat_rates: VatRates = DEFAULT_VAT_RATES  # its commands price invoices as BillingAPI does

@@ -24,7 +24,7 @@ class BillingSettings(SuiteSettings):
     user_api_url: str = "http://127.0.0.1:8001"
     user_api_token: SecretStr = SecretStr("dev-billing-api-to-user-api")
     django_secret_key: SecretStr = SecretStr("dev-insecure-django-secret-key")
-    user_api_timeout_seconds: float = 10.0
+    user_api_timeout_seconds: float = 29.0  # UserAPI itself waits up to 28 s
     vat_rates: VatRates = DEFAULT_VAT_RATES
     # The seller as invoices and statements name it; empty ones are left out. What has no
     # English text stands in Russian on English documents too.

@@ -13,8 +13,8 @@ from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
 from billing_api.billing_service.reports import report
 
-# While one worker sends an order, no other takes it.
-LEASE: Final = timedelta(seconds=30)
+# While one worker sends an order, no other takes it: longer than UserAPI may be waited for.
+LEASE: Final = timedelta(seconds=60)
 _BACK_OFF_SECONDS: Final = (2, 5, 10, 30, 60, 120, 300, 600)
 
 

@@ -142,7 +142,7 @@ def test_a_kill_before_the_call_sends_it_later_under_the_same_key(
     assert mortal.live(dead) == [KILLED]
     assert mortal.live(("send", world.now, "-", str(called))) == [0]
     assert called.read_text() == "", "the lease of the dead sender still holds"
-    world.pass_time(seconds=31)
+    world.pass_time(seconds=61)
     assert mortal.live(("send", world.now, "-", str(called)), ("send", world.now, "-", str(called))) == [0, 0]
     assert called.read_text().split() == [str(order.id)]
     assert CollectionAttempt.objects.get().state == "accepted"

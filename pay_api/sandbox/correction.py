@@ -36,8 +36,19 @@ class CorrectionReceipt:
     def from_record(cls, record: dict[str, Any]) -> Self:
         return cls(**record | {"created_at": datetime.fromisoformat(record["created_at"])})
 
+    @property
+    def printed_at(self) -> datetime:
+        return self.created_at + fiscal.PRINTED_AFTER
+
     def as_model(self) -> dict[str, Any]:
         """Of kkt/correction-receipt/get."""
+        said = self.content
+        data = fiscal.fiscal_data(self.id, self.number, self.total, self.printed_at)
+        data |= {"DeviceNumber": said["devicenumber"], "OrganizationInn": said["organizationinn"]}
+        return self.as_said() | {"AdditionalData": data}
+
+    def as_said(self) -> dict[str, Any]:
+        """What was ordered, with names in PascalCase."""
         said, cause = self.content, self.content["causecorrection"]
         return {
             "Items": [fiscal.pascal(item) for item in said.get("items") or []],
@@ -51,8 +62,6 @@ class CorrectionReceipt:
             "PaymentPlace": said.get("paymentplace"),
             "PaymentAddress": said.get("paymentaddress"),
             "CashierName": said.get("cashiername"),
-            "AdditionalData": fiscal.fiscal_data(self.id, self.number, self.total, self.created_at)
-            | {"DeviceNumber": said["devicenumber"], "OrganizationInn": said["organizationinn"]},
         }
 
 

@@ -20,6 +20,7 @@ class NotificationType(StrEnum):
     REFUND = "refund"
     CANCEL = "cancel"
     RECURRENT = "recurrent"
+    RECEIPT = "receipt"
 
 
 _DATE: Final = "%Y-%m-%d %H:%M:%S"

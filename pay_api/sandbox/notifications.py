@@ -14,9 +14,12 @@ import httpx
 from prometheus_client import Counter
 
 from pay_api.sandbox import reasons
+from pay_api.sandbox.correction import CorrectionReceipt
 from pay_api.sandbox.faults import Fault, FaultKind, Faults
 from pay_api.sandbox.notification_fields import NotificationType, notification_fields, with_moment
 from pay_api.sandbox.notification_settings import NotificationSettings
+from pay_api.sandbox.receipt import FiscalReceipt
+from pay_api.sandbox.receipt_fields import receipt_fields
 from pay_api.sandbox.signature import form_encode, signature_headers
 from pay_api.sandbox.store import Journal
 from pay_api.sandbox.subscription import Subscription
@@ -28,7 +31,7 @@ from shared.ids import new_id
 RETRY_GAPS_MINUTES: Final = (1, 2, 5, 10, 30)  # the last one repeats
 MAX_ATTEMPTS: Final = 100
 _POLL_SECONDS: Final = 1.0
-_AT_ONCE: Final = 10
+_AT_ONCE: Final = 50
 
 SENT: Final = Counter("sandbox_notifications_total", "Notification attempts", ["type", "outcome"])
 log = logs.logger(__name__)
@@ -116,9 +119,7 @@ class Notifier:
         return [
             {
                 "type": item.type.value,
-                "transaction_id": int(item.fields["TransactionId"])
-                if "TransactionId" in item.fields
-                else None,
+                "transaction_id": int(item.fields.get("TransactionId") or 0) or None,
                 "attempts": item.attempts,
                 "due_at": item.due_at.isoformat(),
             }
@@ -136,13 +137,23 @@ class Notifier:
         """A subscription has changed its status."""
         self._add(outgoing, NotificationType.RECURRENT, subscription.as_notification())
 
-    def _add(self, outgoing: Outgoing, kind: NotificationType, fields: dict[str, str]) -> None:
+    def tell_receipt(self, outgoing: Outgoing, document: FiscalReceipt | CorrectionReceipt) -> None:
+        """A document is printed, a little later than it is queued."""
+        self._add(outgoing, NotificationType.RECEIPT, receipt_fields(document), document.printed_at)
+
+    def _add(
+        self,
+        outgoing: Outgoing,
+        kind: NotificationType,
+        fields: dict[str, str],
+        due_at: datetime | None = None,
+    ) -> None:
         if not self._settings[kind].is_enabled:
             return
         fault = outgoing.fault_for(kind, self._faults)
         if fault is not None and fault.kind is FaultKind.SUPPRESSED:
             return
-        item = Notification(kind, fields, self._clock.now())
+        item = Notification(kind, fields, due_at or self._clock.now())
         if fault is not None and fault.kind is FaultKind.DUPLICATE:
             item.copies = 2
         outgoing.items.append((item, fault))
@@ -164,14 +175,14 @@ class Notifier:
                 self._start(self._release_after_next(item, fault.seconds))
             else:
                 self._keep(item)
-                self._start(self._deliver(item))
+                self._start(self._deliver_if_due(item))
         outgoing.items.clear()
         self.ensure_running()
 
     async def _release_late(self, item: Notification, seconds: float) -> None:
         await asyncio.sleep(seconds)
         self._keep(item)
-        await self._deliver(item)
+        await self._deliver_if_due(item)
 
     async def _release_after_next(self, item: Notification, seconds: float) -> None:
         another = asyncio.Event()
@@ -180,7 +191,7 @@ class Notifier:
             async with asyncio.timeout(seconds):
                 await another.wait()
         self._keep(item)
-        await self._deliver(item)
+        await self._deliver_if_due(item)
 
     def _keep(self, item: Notification) -> None:
         self._pending[item.id] = item
@@ -201,10 +212,18 @@ class Notifier:
     async def _poll(self) -> None:
         while True:
             now = self._clock.now()
-            due = [item for item in self._pending.values() if item.due_at <= now]
-            for item in due[:_AT_ONCE]:
+            due = [
+                item
+                for item in self._pending.values()
+                if item.due_at <= now and item.id not in self._in_flight
+            ]
+            for item in due[: _AT_ONCE - len(self._in_flight)]:
                 self._start(self._deliver(item))
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _deliver_if_due(self, item: Notification) -> None:
+        if item.due_at <= self._clock.now():  # else the loop does
+            await self._deliver(item)
 
     async def _deliver(self, item: Notification) -> None:
         if item.id in self._in_flight or item.id not in self._pending:

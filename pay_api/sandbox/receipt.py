@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
@@ -14,6 +14,7 @@ VAT_CODES: Final = frozenset({None, 0, 5, 7, 10, 12, 18, 20, 22, 105, 107, 110, 
 TAX_SYSTEMS: Final = range(6)
 _MAX_LABEL: Final = 128
 _KOPECK: Final = Decimal("0.01")
+PRINTED_AFTER: Final = timedelta(seconds=1)  # of the suite's clock, from the queue to the paper
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +33,10 @@ class FiscalReceipt:
     transaction_id: int | None = None  # the payment or refund it was ordered with
     error: str | None = None  # why the device did not print it
 
+    @property
+    def printed_at(self) -> datetime:
+        return self.created_at + PRINTED_AFTER
+
     def as_record(self) -> dict[str, Any]:
         return asdict(self) | {"created_at": self.created_at.isoformat()}
 
@@ -40,7 +45,14 @@ class FiscalReceipt:
         return cls(**record | {"created_at": datetime.fromisoformat(record["created_at"])})
 
     def as_model(self) -> dict[str, Any]:
-        """With the items in the PascalCase of kkt/receipt/get."""
+        """Of kkt/receipt/get."""
+        data = fiscal_data(self.id, self.number, self.total, self.printed_at)
+        return self.as_said() | {
+            "AdditionalData": data | {"OrganizationInn": self.inn, "Type": self.type},
+        }
+
+    def as_said(self) -> dict[str, Any]:
+        """What was ordered, with the items in PascalCase."""
         content = self.content
         return {
             "Items": [pascal(item) for item in content["items"]],
@@ -48,8 +60,6 @@ class FiscalReceipt:
             "Email": content.get("email"),
             "Phone": content.get("phone"),
             "Amounts": pascal(content.get("amounts")) or None,
-            "AdditionalData": fiscal_data(self.id, self.number, self.total, self.created_at)
-            | {"OrganizationInn": self.inn, "Type": self.type},
         }
 
 

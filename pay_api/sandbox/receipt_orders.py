@@ -20,11 +20,11 @@ _INN: Final = "7700000000"  # of the terminal's seller, as registered with the c
 
 def order_receipt(
     receipts: Records[FiscalReceipt], transaction: Transaction, instruction: str | None, now: datetime
-) -> None:
+) -> FiscalReceipt | None:
     """Of money taken or given back. One that breaks the rules is kept with its error: the money moved."""
     content = _instruction(instruction)
     if content is None:
-        return
+        return None
     back = transaction.type == TransactionType.REFUND
     made = FiscalReceipt(
         id=str(new_id()),
@@ -45,6 +45,7 @@ def order_receipt(
     except Refused as refusal:
         made.error = refusal.message
     receipts.save(made)
+    return made
 
 
 def _instruction(text: str | None) -> Any:

@@ -114,6 +114,16 @@ class Call:
     def tell(self, kind: NotificationType, transaction: Transaction) -> None:
         self.terminal.notifier.tell(self.outgoing, kind, transaction)
 
+    def order_receipt(self, transaction: Transaction, instruction: str | None, now: datetime) -> None:
+        """Queues the receipt that goes with the money, if one was asked for."""
+        made = order_receipt(self.terminal.receipts, transaction, instruction, now)
+        if made is not None and made.error is None:
+            self.tell_receipt(made)
+
+    def tell_receipt(self, document: FiscalReceipt | CorrectionReceipt) -> None:
+        """Told when the device has printed it."""
+        self.terminal.notifier.tell_receipt(self.outgoing, document)
+
     async def checked(self, transaction: Transaction) -> int:
         """The merchant's word before authorisation, as a reason code; 0 when Check is switched off."""
         if not self.terminal.settings.sandbox_check_enabled:
@@ -143,9 +153,9 @@ class Call:
         self._record(
             Effect.CHARGED if transaction.one_stage else Effect.HELD, transaction, transaction.amount_minor
         )
-        if transaction.one_stage:
-            order_receipt(self.terminal.receipts, transaction, transaction.json_data, now)
         self.tell(NotificationType.PAY, transaction)
+        if transaction.one_stage:
+            self.order_receipt(transaction, transaction.json_data, now)
         return succeeded(self.terminal.model(transaction))
 
     def pay_out(self, transaction: Transaction, reason_code: int) -> Answer:
@@ -174,9 +184,9 @@ class Call:
         transaction.confirmed_at = self.terminal.clock.now()
         self.terminal.store.save(transaction)
         self._record(Effect.CAPTURED, transaction, amount_minor)
-        own = self.parameters.json_text("JsonData") or transaction.json_data
-        order_receipt(self.terminal.receipts, transaction, own, transaction.confirmed_at)
         self.tell(NotificationType.CONFIRM, transaction)
+        own = self.parameters.json_text("JsonData") or transaction.json_data
+        self.order_receipt(transaction, own, transaction.confirmed_at)
 
     def void(self, transaction: Transaction) -> None:
         """Releases a hold. Raises Refused for anything but a hold."""
@@ -202,8 +212,8 @@ class Call:
         self.terminal.store.save(payment)
         self.terminal.store.save(refund)
         self._record(Effect.REFUNDED, refund, refund.amount_minor)
-        order_receipt(self.terminal.receipts, refund, refund.json_data, now)
         self.tell(NotificationType.REFUND, refund)
+        self.order_receipt(refund, refund.json_data, now)
 
     def charge_back(self, payment: Transaction, amount_minor: int, now: datetime) -> ChargeBack:
         """The payer's bank takes money back from the merchant. Raises Refused above what is left of it."""

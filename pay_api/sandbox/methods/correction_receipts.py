@@ -28,6 +28,7 @@ async def make_correction(call: Call) -> Answer:
         created_at=terminal.clock.now(),
     )
     terminal.corrections.save(made)
+    call.tell_receipt(made)
     return queued(made.id)
 
 
@@ -37,7 +38,7 @@ async def status(call: Call) -> Answer:
     found = call.terminal.corrections.get(call.parameters.required_text("Id"))
     if found is None:
         return succeeded("NotFound")
-    return succeeded("Processed" if is_printed(call, found.created_at) else "Queued")
+    return succeeded("Processed" if is_printed(call, found) else "Queued")
 
 
 @answers("kkt/correction-receipt/get")
@@ -46,6 +47,6 @@ async def get(call: Call) -> Answer:
     found = call.terminal.corrections.get(call.parameters.required_text("Id"))
     if found is None:
         return refused("Receipt not found")
-    if not is_printed(call, found.created_at):
+    if not is_printed(call, found):
         return refused("Receipt is not ready")
     return succeeded(found.as_model())

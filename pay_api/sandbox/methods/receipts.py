@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Final
-
 from pay_api.sandbox import receipt as fiscal
+from pay_api.sandbox.correction import CorrectionReceipt
 from pay_api.sandbox.envelope import Answer, refused, succeeded
 from pay_api.sandbox.parameters import Refused
 from pay_api.sandbox.receipt import FiscalReceipt
 from pay_api.sandbox.registry import answers
 from pay_api.sandbox.terminal import Call
 from shared.ids import new_id
-
-_PRINTED_AFTER: Final = timedelta(seconds=1)  # of the suite's clock
 
 
 @answers("kkt/receipt")
@@ -39,6 +35,7 @@ async def make_receipt(call: Call) -> Answer:
         created_at=terminal.clock.now(),
     )
     terminal.receipts.save(made)
+    call.tell_receipt(made)
     return queued(made.id)
 
 
@@ -63,11 +60,13 @@ def unknown_inn() -> Answer:
 
 @answers("kkt/receipt/status/get")
 async def status(call: Call) -> Answer:
-    """Queued, Processed or NotFound, as a bare text."""
+    """Queued, Processed, Error or NotFound, as a bare text."""
     found = call.terminal.receipts.get(call.parameters.required_text("Id"))
     if found is None:
         return succeeded("NotFound")
-    return succeeded("Processed" if is_printed(call, found.created_at) else "Queued")
+    if not is_printed(call, found):
+        return succeeded("Queued")
+    return succeeded("Error" if found.error else "Processed")
 
 
 @answers("kkt/receipt/get")
@@ -76,10 +75,13 @@ async def get(call: Call) -> Answer:
     found = call.terminal.receipts.get(call.parameters.required_text("Id"))
     if found is None:
         return refused("Receipt not found")
-    if not is_printed(call, found.created_at):
+    if not is_printed(call, found):
         return refused("Receipt is not ready")
+    if found.error is not None:
+        return refused(found.error)
     return succeeded(found.as_model())
 
 
-def is_printed(call: Call, queued_at: datetime) -> bool:
-    return call.terminal.clock.now() - queued_at >= _PRINTED_AFTER
+def is_printed(call: Call, document: FiscalReceipt | CorrectionReceipt) -> bool:
+    """Whether its time at the device has come."""
+    return call.terminal.clock.now() >= document.printed_at

@@ -50,10 +50,10 @@ def create_bare() -> FastAPI:
         answer = await app.state.http.post("/payments/cards/charge", json={"InvoiceId": str(attempt)})
         model = json.dumps(answer.json())
         async with pool.acquire() as connection, connection.transaction():
-            # payment and attempt move, a step, an event, the answer beside the key
+            # payment and attempt move, a step, an event, the awaited receipt, the answer beside the key
             await connection.execute(UPDATE_SQL, payment, 2, model)
             await connection.execute(UPDATE_SQL, attempt, 2, model)
-            for row in (uuid.uuid4(), uuid.uuid4()):
+            for row in (uuid.uuid4(), uuid.uuid4(), uuid.uuid4()):
                 await connection.execute(INSERT_SQL, row, 2, parent, model)
             await connection.execute(UPDATE_SQL, key, 3, model)
         return {"id": str(payment), "status": "succeeded"}

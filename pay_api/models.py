@@ -204,6 +204,46 @@ class Refund(Base):
         return self.status in ("processing", "unknown") and self.next_query_at is None
 
 
+class FiscalReceipt(Base):
+    """A 54-FZ receipt a provider must report: of a captured payment, or (``refund_id``) of a refund."""
+
+    __tablename__ = "payment_receipt"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    payment_id: Mapped[UUID]
+    refund_id: Mapped[UUID | None]
+    kind: Mapped[str]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    provider: Mapped[str]
+    status: Mapped[str]
+    provider_receipt_id: Mapped[str | None]
+    issued_minor: Mapped[int | None]
+    document_number: Mapped[str | None]
+    fiscal_sign: Mapped[str | None]
+    device_number: Mapped[str | None]
+    url: Mapped[str | None]
+    issued_at: Mapped[datetime | None]
+    looks: Mapped[int] = mapped_column(default=0)
+    next_look_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class SecondCharge(Base):
+    """Money taken once more under an attempt: its id is the payment that stands for it. Append-only."""
+
+    __tablename__ = "payment_second_charge"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    first_payment_id: Mapped[UUID]
+    first_attempt_id: Mapped[UUID]
+    transaction_id: Mapped[str]
+    amount_minor: Mapped[int]
+    currency: Mapped[str]
+    found_by: Mapped[str]
+    found_at: Mapped[datetime]
+
+
 class Transition(Base):
     """One step of a payment's status: who, when, why. Append-only."""
 

@@ -6,11 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, text, tuple_
+from sqlalchemy import func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pay_api.models import Attempt, Operation, Payment, PaymentInvoice, PaymentMethod, Refund, Webhook
+from pay_api.models import (
+    Attempt,
+    FiscalReceipt,
+    Operation,
+    Payment,
+    PaymentInvoice,
+    PaymentMethod,
+    Refund,
+    SecondCharge,
+    Webhook,
+)
 from pay_api.pay_service.payment import LIVE, AttemptStatus
 
 _LIVE_ATTEMPTS = (
@@ -219,6 +229,55 @@ async def refunds_of_all(session: AsyncSession, payment_ids: Sequence[UUID]) -> 
     for refund in found.scalars():
         grouped[refund.payment_id].append(refund)
     return grouped
+
+
+async def receipts_of(session: AsyncSession, *payment_ids: UUID) -> Sequence[FiscalReceipt]:
+    """Fiscal receipts, printed or awaited, in the order of their money."""
+    found = await session.execute(
+        select(FiscalReceipt)
+        .where(FiscalReceipt.payment_id.in_(payment_ids))
+        .order_by(FiscalReceipt.created_at, FiscalReceipt.id)
+    )
+    return found.scalars().all()
+
+
+async def second_charges_of(session: AsyncSession, *payment_ids: UUID) -> Sequence[SecondCharge]:
+    """Those whose first or second payment is one of these."""
+    found = await session.execute(
+        select(SecondCharge)
+        .where(or_(SecondCharge.first_payment_id.in_(payment_ids), SecondCharge.id.in_(payment_ids)))
+        .order_by(SecondCharge.found_at, SecondCharge.id)
+    )
+    return found.scalars().all()
+
+
+async def orphan_receipts(
+    session: AsyncSession, provider: str, transaction_id: str, attempt_id: UUID
+) -> Sequence[Webhook]:
+    """Given up notifications of receipts that name this transaction, or this attempt and none, locked."""
+    found = await session.execute(
+        select(Webhook)
+        .where(Webhook.provider == provider, Webhook.kind == "receipt", Webhook.outcome == "orphan")
+        .where(
+            or_(
+                Webhook.transaction_id == transaction_id,
+                (Webhook.transaction_id == "") & (Webhook.event["attempt_id"].astext == str(attempt_id)),
+            ),
+            Webhook.transaction_id.in_(["", transaction_id]),
+        )
+        .with_for_update(skip_locked=True)
+    )
+    return found.scalars().all()
+
+
+async def due_receipts(session: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
+    found = await session.execute(
+        select(FiscalReceipt.id)
+        .where(FiscalReceipt.next_look_at <= now)
+        .order_by(FiscalReceipt.next_look_at)
+        .limit(limit)
+    )
+    return found.scalars().all()
 
 
 async def active_methods(

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import JSONB
 
-from pay_api.models import Attempt, Base, Payment, PaymentMethod, Transition
+from pay_api.models import Attempt, Base, FiscalReceipt, Payment, PaymentMethod, Transition
 from shared.pool import Connection
 from shared.writes import GUARD, GUARDED, Write
 
@@ -103,6 +103,7 @@ ATTEMPTS: Final = Rows(
     ),
 )
 TRANSITIONS: Final = Rows(Transition, made_by_database=("id",))
+RECEIPTS: Final = Rows(FiscalReceipt)
 
 _NEW_INVOICE_SQL: Final = """
 INSERT INTO payment_invoice (invoice_id, created_at) VALUES ($1, $2)

@@ -47,6 +47,17 @@ GIVEN_UP: Final = Measure(
     """,
 )
 
+RECEIPTS: Final = Measure(
+    Gauge("fiscal_receipts_pending", "Receipts that have not come, by how long at least", ["age"]),
+    """
+    SELECT CASE WHEN status = 'overdue' THEN '1d'
+                WHEN next_look_at - created_at > interval '1 hour' THEN '1h'
+                WHEN next_look_at - created_at > interval '5 minutes' THEN '5m'
+                ELSE '0' END AS age, count(*)
+    FROM payment_receipt WHERE next_look_at IS NOT NULL GROUP BY 1
+    """,
+)
+
 log = logs.logger(__name__)
 
 
@@ -117,7 +128,10 @@ async def run(settings: Settings, stop: asyncio.Event, ctx: Context | None = Non
             daily = DailyComparison()
             group.create_task(_repeat(stop, "compare", lambda: daily.run_if_due(context), watch))
             measures = Measures(
-                "pay-api", settings.asyncpg_dsn, settings.amqp_url.get_secret_value(), (OPEN, GIVEN_UP)
+                "pay-api",
+                settings.asyncpg_dsn,
+                settings.amqp_url.get_secret_value(),
+                (OPEN, GIVEN_UP, RECEIPTS),
             )
             group.create_task(measures.run(stop))
             group.create_task(

@@ -95,14 +95,13 @@ class VoidingBody(serializers.Serializer[Any]):
 
 
 class RefundOrderedBody(serializers.Serializer[Any]):
-    """``left``: what could still be refunded afterwards. ``debt``: what of it was spent on other invoices."""
+    """``left``: what could still be refunded afterwards."""
 
     order_id = serializers.UUIDField(allow_null=True)
     payment_id = serializers.UUIDField()
     amount = MoneyField()
     left = MoneyField()
     ends_subscription = serializers.BooleanField()
-    debt = MoneyField()
 
 
 class ExtendedBody(serializers.Serializer[Any]):
@@ -238,7 +237,6 @@ class RefundPayment(OperatorView):
                 "amount": done.amount.as_json(),
                 "left": done.left.as_json(),
                 "ends_subscription": done.ends_subscription,
-                "debt": done.debt.as_json(),
             }
 
         return self.once(request, AmountInput, work)

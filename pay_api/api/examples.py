@@ -90,6 +90,19 @@ PAYMENT: Final[list[dict[str, Any]]] = [
         "next_action": None,
         "decline": None,
         "refunds": [],
+        "receipts": [
+            {
+                "kind": "income",
+                "amount": _PRICE,
+                "status": "issued",
+                "refund_id": None,
+                "issued_amount": _PRICE,
+                "url": "https://ofd.example/rec/1",
+                "issued_at": "2026-05-12T09:30:02Z",
+            }
+        ],
+        "second_charge_of": None,
+        "second_charges": [],
         "events_url": f"https://cinema.example/pay-api/v1/payments/{_PAYMENT}/events?token=…",
         "created_at": "2026-05-12T09:30:00Z",
         "updated_at": "2026-05-12T09:30:01Z",

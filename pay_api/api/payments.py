@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from pay_api import repository
+from pay_api.api.beside_payment import Beside, beside
 from pay_api.api.deps import Edge, EdgeDep, KeyHeader, ServiceDep, run_keeping, run_keyed
 from pay_api.api.schemas import (
     CancelBody,
@@ -25,6 +26,7 @@ from pay_api.api.schemas import (
 from pay_api.models import Payment
 from pay_api.pay_service.cancel_payment import CancelPayment, cancel_payment
 from pay_api.pay_service.capture_payment import capture_payment
+from pay_api.pay_service.expected_receipts import with_first_verdict
 from pay_api.pay_service.start_payment import StartPayment, start_payment
 from pay_api.providers.base import MethodKind, ReceiptLine
 from pay_api.vault import Payer
@@ -45,7 +47,8 @@ async def load_view(edge: Edge, payment_id: UUID) -> PaymentView:
         payment = await repository.payment(session, payment_id)
         if payment is None:
             raise not_found("payment")
-        return view_payment(payment, await repository.refunds_of(session, payment_id), edge.links)
+        refunds = await repository.refunds_of(session, payment_id)
+        return view_payment(payment, refunds, edge.links, await beside(session, payment_id))
 
 
 def _command(body: StartPaymentBody, caller: str) -> StartPayment:
@@ -95,8 +98,10 @@ async def start(
         kept: list[Kept] = []
 
         def keep(payment: Payment) -> Write:
-            kept.append(Kept(status, encode(json_of(view_payment(payment, (), edge.links)))))
-            return idempotency.completion(key_id, status, kept[-1].body, edge.ctx.clock.now())
+            now = edge.ctx.clock.now()
+            awaited = Beside(with_first_verdict(edge.ctx, payment, now))
+            kept.append(Kept(status, encode(json_of(view_payment(payment, (), edge.links, awaited)))))
+            return idempotency.completion(key_id, status, kept[-1].body, now)
 
         if await start_payment(edge.ctx, _command(body, caller.name), keep):
             return kept[-1]
@@ -132,8 +137,9 @@ async def list_(
             limit=limit,
         )
         shown, next_cursor = page(found, limit, lambda row: (row.created_at.isoformat(), str(row.id)))
-        refunds = await repository.refunds_of_all(session, [payment.id for payment in shown])
-    items = [view_payment(payment, refunds[payment.id], edge.links) for payment in shown]
+        ids = [payment.id for payment in shown]
+        refunds, besides = await repository.refunds_of_all(session, ids), await beside(session, *ids)
+    items = [view_payment(payment, refunds[payment.id], edge.links, besides) for payment in shown]
     return PaymentPage(items=items, next_cursor=next_cursor)
 
 

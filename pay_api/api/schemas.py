@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, IPvAnyAddress
 
 from pay_api.api import examples
+from pay_api.api.beside_payment import Beside, ReceiptView, SecondChargeView
 from pay_api.links import Links, Purpose
 from pay_api.models import Payment, PaymentMethod, Refund
 from pay_api.pay_service.settle_review import Finding
@@ -306,6 +307,10 @@ class PaymentView(PublicPaymentView):
     user_id: UUID
     review_reason: str | None  # why it needs review
     refunds: list[RefundView]
+    receipts: list[ReceiptView]
+    # Money taken twice: the payment this one stands beside, and those that stand beside this one.
+    second_charge_of: UUID | None = None
+    second_charges: list[SecondChargeView]
 
 
 class PaymentPage(BaseModel):
@@ -354,9 +359,11 @@ def next_action(payment: Payment, links: Links) -> RedirectAction | Instructions
     return RedirectAction(kind="redirect", step="3ds", url=links.url(payment.id, Purpose.THREEDS))
 
 
-def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> PaymentView:
+def view_payment(
+    payment: Payment, refunds: Sequence[Refund], links: Links, besides: Beside | None = None
+) -> PaymentView:
     """The payment with freshly signed links."""
-    currency = payment.currency
+    currency, besides = payment.currency, besides or Beside()
     decline = decline_of(payment)
     return PaymentView(
         id=payment.id,
@@ -393,6 +400,9 @@ def view_payment(payment: Payment, refunds: Sequence[Refund], links: Links) -> P
             )
             for refund in refunds
         ],
+        receipts=besides.receipts_of(payment.id),
+        second_charge_of=besides.first_of(payment.id),
+        second_charges=besides.second_charges_of(payment.id),
         events_url=links.url(payment.id, Purpose.EVENTS),
         created_at=payment.created_at,
         updated_at=payment.updated_at,

@@ -36,7 +36,7 @@ async def adopt_orphan(ctx: Context, provider: str, row: RegisterRow) -> bool:
     now = ctx.clock.now()
     async with ctx.sessions.begin() as session:
         if row.refund is not None:
-            adopted = await _adopt_refund(session, provider, row.refund, now)
+            adopted = await _adopt_refund(ctx, session, provider, row.refund, now)
         elif row.paid is not None:
             adopted = await _adopt_charge(ctx, session, provider, row, row.paid, now)
         else:
@@ -58,7 +58,8 @@ async def _adopt_charge(
 ) -> bool:
     if row.attempt_id is None:
         return False  # nothing of ours is in it
-    known = await repository.attempt(session, row.attempt_id)
+    known = await repository.attempt_by_transaction(session, provider, row.transaction_id)
+    known = known or await repository.attempt(session, row.attempt_id)
     if known is not None:
         payment = await repository.lock_payment(session, known.payment_id)
         attempt = await repository.lock_attempt(session, known.id)
@@ -161,7 +162,9 @@ async def _restored_attempt(
     return attempt
 
 
-async def _adopt_refund(session: AsyncSession, provider: str, found: RefundFound, now: datetime) -> bool:
+async def _adopt_refund(
+    ctx: Context, session: AsyncSession, provider: str, found: RefundFound, now: datetime
+) -> bool:
     attempt = await repository.attempt_by_transaction(session, provider, found.original_transaction_id)
     if attempt is None:
         return False
@@ -173,17 +176,17 @@ async def _adopt_refund(session: AsyncSession, provider: str, found: RefundFound
     waiting = [refund for refund in refunds if refund.status in ("processing", "unknown")]
     ours = next((refund for refund in waiting if refund.id == found.refund_id), None)
     if ours is not None and ours.amount_minor == found.amount_minor:
-        await settle_refund(session, payment, ours, Done(found.transaction_id), actor=ACTOR, now=now)
+        await settle_refund(ctx, session, payment, ours, Done(found.transaction_id), actor=ACTOR, now=now)
         return True
     done, refund_id = Done(found.transaction_id), str(found.refund_id) if found.refund_id else None
     if await take_sent_by_person(
-        session, payment, refunds, done, found.amount_minor, refund_id=refund_id, actor=ACTOR, now=now
+        ctx, session, payment, refunds, done, found.amount_minor, refund_id=refund_id, actor=ACTOR, now=now
     ):
         return True
     if ours is not None or any(refund.amount_minor == found.amount_minor for refund in waiting):
         return False  # one of ours may be meant: the ladder settles it
     return await adopt_refund(
-        session, payment, attempt.id, found.transaction_id, found.amount_minor, ACTOR, now
+        ctx, session, payment, attempt.id, found.transaction_id, found.amount_minor, ACTOR, now
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from pay_api import repository
 from pay_api.models import Attempt, Operation, Payment, Refund, Webhook
+from pay_api.pay_service.apply_receipt import apply_receipt
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import reason_of
 from pay_api.pay_service.operate import end_operation
@@ -25,6 +26,7 @@ from pay_api.providers.base import (
     Declined,
     Done,
     EventKind,
+    PrintedReceipt,
     ProviderEvent,
     Succeeded,
     Voided,
@@ -49,7 +51,8 @@ log = logs.logger(__name__)
 async def store_event(ctx: Context, provider: str, event: ProviderEvent) -> UUID | None:
     """Commits the notification; None for one that came before. The token is stored encrypted only."""
     now = ctx.clock.now()
-    stored = asdict(replace(event, token=None))
+    stored = asdict(replace(event, token=None, receipt=None))
+    stored["receipt"] = event.receipt.as_json() if event.receipt else None
     row = Webhook(
         id=new_id(),
         provider=provider,
@@ -94,6 +97,8 @@ def _event_of(ctx: Context, row: Webhook) -> ProviderEvent:
     values: dict[str, Any] = dict(row.event)
     values["kind"] = EventKind(values["kind"])
     values["card"] = Card(**values["card"]) if values["card"] else None
+    receipt = values.get("receipt")
+    values["receipt"] = PrintedReceipt.from_json(receipt) if receipt else None
     values["token"] = ctx.vault.open(row.token_encrypted) if row.token_encrypted else None
     return ProviderEvent(**values)
 
@@ -104,21 +109,29 @@ async def _apply(
     """``applied``, ``ignored``, ``review``, or None: what it speaks of is not here (yet)."""
     if event.kind in (EventKind.OTHER, EventKind.CHECK):
         return "ignored"
+    if event.kind is EventKind.RECEIPT:
+        return await apply_receipt(session, provider, event, now)
     attempt_id = await _attempt_id(session, provider, event)
     found = await repository.attempt(session, attempt_id) if attempt_id else None
     if found is None or found.provider != provider:
         return None
+    if event.kind is not EventKind.REFUNDED and found.transaction_id not in (None, event.transaction_id):
+        other = await repository.attempt_by_transaction(session, provider, event.transaction_id)
+        if other is None and event.kind in (EventKind.FAILED, EventKind.VOIDED):
+            return "ignored"  # that another transaction came to nothing says nothing of this attempt's
+        found = other or found
     payment = await repository.lock_payment(session, found.payment_id)
     attempt = await repository.lock_attempt(session, found.id)
     assert payment is not None
     assert attempt is not None
     actor = f"{provider}:{event.kind}"
     if event.kind is EventKind.REFUNDED:
-        return await _apply_refund(session, payment, attempt, event, actor, now)
+        return await _apply_refund(ctx, session, payment, attempt, event, actor, now)
     observation = _observation(event, attempt)
     if observation is None:
         return "review"
-    if event.kind in (EventKind.CAPTURED, EventKind.VOIDED):
+    of_ours = attempt.transaction_id in (None, event.transaction_id)
+    if of_ours and event.kind in (EventKind.CAPTURED, EventKind.VOIDED):
         await _end_live_operation(session, payment, event.kind, now)
     moved = await settle(ctx, session, payment, attempt, observation, actor=actor, now=now)
     if payment.status == PaymentStatus.NEEDS_REVIEW and moved:
@@ -168,6 +181,7 @@ async def _end_live_operation(
 
 
 async def _apply_refund(
+    ctx: Context,
     session: AsyncSession,
     payment: Payment,
     attempt: Attempt,
@@ -185,11 +199,11 @@ async def _apply_refund(
     if ours is not None:
         if ours.amount_minor != event.amount_minor:
             return "review"
-        await settle_refund(session, payment, ours, Done(event.transaction_id), actor=actor, now=now)
+        await settle_refund(ctx, session, payment, ours, Done(event.transaction_id), actor=actor, now=now)
         return "applied"
     found, refund_id = Done(event.transaction_id), event.refund_id
     if await take_sent_by_person(
-        session, payment, refunds, found, event.amount_minor, refund_id=refund_id, actor=actor, now=now
+        ctx, session, payment, refunds, found, event.amount_minor, refund_id=refund_id, actor=actor, now=now
     ):
         return "applied"
     if any(refund.amount_minor == event.amount_minor for refund in waiting):
@@ -202,7 +216,7 @@ async def _apply_refund(
     ):
         return None  # the charge itself has not been heard of yet
     adopted = await adopt_refund(
-        session, payment, attempt.id, event.transaction_id, event.amount_minor, actor, now
+        ctx, session, payment, attempt.id, event.transaction_id, event.amount_minor, actor, now
     )
     return "applied" if adopted else "review"
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import select
@@ -110,14 +109,14 @@ async def _judge(
     orphans = []
     for start in range(0, len(rows), _BATCH):
         batch = rows[start : start + _BATCH]
-        charges = await _charges(session, batch)
+        charges = await _charges(session, provider, batch)
         refunds = await _refunds(session, provider, batch)
         for row in batch:
             if row.refund is not None:
                 ours = refunds.get(row.transaction_id)
                 same = None if ours is None else ours == row.refund.amount_minor
             else:
-                same = _same_charge(row, charges.get(row.attempt_id) if row.attempt_id else None)
+                same = _same_charge(row, charges.get(row.transaction_id))
             if same is not None:
                 counts[Result.MATCH if same else Result.AMOUNT_DIFFERS] += 1
                 if not same:
@@ -132,7 +131,7 @@ def _same_charge(row: RegisterRow, ours: tuple[Attempt, Payment] | None) -> bool
     if ours is None or row.paid is None:
         return None
     attempt, payment = ours
-    if attempt.status not in _WITH_MONEY or attempt.transaction_id != row.transaction_id:
+    if attempt.status not in _WITH_MONEY:
         return None
     held_here, held_there = attempt.status == AttemptStatus.AUTHORIZED, isinstance(row.paid, Authorized)
     if held_here and not held_there:
@@ -144,12 +143,16 @@ def _same_charge(row: RegisterRow, ours: tuple[Attempt, Payment] | None) -> bool
     )
 
 
-async def _charges(session: AsyncSession, rows: Sequence[RegisterRow]) -> dict[UUID, tuple[Attempt, Payment]]:
-    ids = [row.attempt_id for row in rows if row.attempt_id is not None]
+async def _charges(
+    session: AsyncSession, provider: str, rows: Sequence[RegisterRow]
+) -> dict[str, tuple[Attempt, Payment]]:
+    ids = [row.transaction_id for row in rows if row.refund is None]
     found = await session.execute(
-        select(Attempt, Payment).join(Payment, Payment.id == Attempt.payment_id).where(Attempt.id.in_(ids))
+        select(Attempt, Payment)
+        .join(Payment, Payment.id == Attempt.payment_id)
+        .where(Attempt.provider == provider, Attempt.transaction_id.in_(ids))
     )
-    return {attempt.id: (attempt, payment) for attempt, payment in found}
+    return {str(attempt.transaction_id): (attempt, payment) for attempt, payment in found}
 
 
 async def _refunds(session: AsyncSession, provider: str, rows: Sequence[RegisterRow]) -> dict[str, int]:

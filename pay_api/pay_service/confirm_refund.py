@@ -50,4 +50,4 @@ async def confirm_refund(ctx: Context, command: ConfirmRefund) -> None:
         actor, note = f"staff:{command.actor}", f"{command.finding.replace('_', ' ')}: {command.reason}"
         refund.staff_word = f"{actor}: {note}"
         outcome = Done(by_hand(refund)) if command.finding == "sent" else Refused(refund.staff_word)
-        await settle_refund(session, payment, refund, outcome, actor=actor, now=now, note=note)
+        await settle_refund(ctx, session, payment, refund, outcome, actor=actor, now=now, note=note)

@@ -15,6 +15,10 @@ RESEND_UNTIL: Final = timedelta(minutes=50)
 BELIEVE_MISS_AFTER: Final = timedelta(minutes=10)
 BETWEEN_MISSES: Final = timedelta(minutes=2)
 GIVE_UP_AFTER: Final = timedelta(hours=24)
+# A fiscal receipt is printed within seconds; one that has not come is looked for so long after its money
+# moved, then every day. From a day on it is overdue.
+RECEIPT_LADDER: Final = (timedelta(minutes=5), timedelta(hours=1))
+RECEIPT_OVERDUE_AFTER: Final = timedelta(days=1)
 _CLOCK_SLACK: Final = timedelta(minutes=1)
 
 
@@ -38,6 +42,15 @@ def next_query_at(sent_at: datetime, now: datetime) -> datetime:
         if rung > age:
             return sent_at + rung
     return now + timedelta(hours=1)
+
+
+def next_receipt_look_at(expected_at: datetime, now: datetime) -> datetime:
+    """The next rung after now; beyond them the next whole day since it was expected."""
+    age = now - expected_at
+    for rung in RECEIPT_LADDER:
+        if rung > age:
+            return expected_at + rung
+    return expected_at + (age // RECEIPT_OVERDUE_AFTER + 1) * RECEIPT_OVERDUE_AFTER
 
 
 def may_resend(first_sent_at: datetime, last_sent_at: datetime, now: datetime) -> bool:

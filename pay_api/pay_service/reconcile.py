@@ -24,6 +24,7 @@ from pay_api.pay_service.ladder import (
     next_query_at,
     register_span,
 )
+from pay_api.pay_service.look_for_receipts import look_for_receipt
 from pay_api.pay_service.payment import AttemptStatus
 from pay_api.pay_service.reconcile_money_back import reconcile_operation, reconcile_refund
 from pay_api.pay_service.settle_attempt import settle, status_after_decline
@@ -64,10 +65,12 @@ async def reconcile(ctx: Context) -> int:
         attempts = await repository.due_attempts(session, now, BATCH)
         operations = await repository.due_operations(session, now, BATCH)
         refunds = await repository.due_refunds(session, now, BATCH)
+        receipts = await repository.due_receipts(session, now, BATCH)
     await _each(ctx, attempts, reconcile_attempt)
     await _each(ctx, operations, reconcile_operation)
     await _each(ctx, refunds, reconcile_refund)
-    return len(attempts) + len(operations) + len(refunds)
+    await _each(ctx, receipts, look_for_receipt)
+    return len(attempts) + len(operations) + len(refunds) + len(receipts)
 
 
 async def _each(ctx: Context, ids: Sequence[UUID], one: Callable[[Context, UUID], Awaitable[None]]) -> None:

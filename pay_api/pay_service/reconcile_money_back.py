@@ -142,7 +142,9 @@ async def reconcile_refund(ctx: Context, refund_id: UUID) -> None:
             return
         ours = next((row for row in rows or () if row.refund_id == refund_id), None)
         if ours is not None:
-            await settle_refund(session, payment, stored, Done(ours.transaction_id), actor=ACTOR, now=now)
+            await settle_refund(
+                ctx, session, payment, stored, Done(ours.transaction_id), actor=ACTOR, now=now
+            )
             return
         stored.status = "unknown"
         first, last = stored.first_sent_at or stored.created_at, stored.last_sent_at or stored.created_at

@@ -13,6 +13,7 @@ from pay_api import repository
 from pay_api.models import Payment, Refund
 from pay_api.pay_service import receipts, transitions
 from pay_api.pay_service.context import Context
+from pay_api.pay_service.expected_receipts import expect_return
 from pay_api.pay_service.ladder import next_query_at
 from pay_api.pay_service.payment import IN_FLIGHT, PAID, after_refund
 from pay_api.pay_service.start_payment import payment_in_progress
@@ -156,10 +157,11 @@ async def complete_refund(ctx: Context, refund: Refund, actor: str) -> None:
         stored = await session.get(Refund, refund.id, populate_existing=True, with_for_update=True)
         assert payment is not None
         assert stored is not None
-        await settle_refund(session, payment, stored, outcome, actor=actor, now=ctx.clock.now())
+        await settle_refund(ctx, session, payment, stored, outcome, actor=actor, now=ctx.clock.now())
 
 
 async def settle_refund(
+    ctx: Context,
     session: AsyncSession,
     payment: Payment,
     refund: Refund,
@@ -175,11 +177,11 @@ async def settle_refund(
     """
     if refund.status == "succeeded":
         if isinstance(outcome, Done) and outcome.transaction_id not in (None, refund.transaction_id):
-            await _adopt_other(session, payment, refund, outcome, actor, now)
+            await _adopt_other(ctx, session, payment, refund, outcome, actor, now)
         return
     match outcome:
         case Done(transaction_id):
-            await _succeed(session, payment, refund, transaction_id, actor, now, note)
+            await _succeed(ctx, session, payment, refund, transaction_id, actor, now, note)
         case Refused(why) if refund.status != "failed":
             log.warning("refund-failed", refund_id=str(refund.id), why=why)
             refund.status, refund.next_query_at = "failed", None
@@ -196,6 +198,7 @@ async def settle_refund(
 
 
 async def _succeed(
+    ctx: Context,
     session: AsyncSession,
     payment: Payment,
     refund: Refund,
@@ -217,17 +220,24 @@ async def _succeed(
         now=now,
         transaction_id=transaction_id,
     )
+    expect_return(ctx, session, payment, refund, now)
 
 
 async def _adopt_other(
-    session: AsyncSession, payment: Payment, refund: Refund, outcome: Done, actor: str, now: datetime
+    ctx: Context,
+    session: AsyncSession,
+    payment: Payment,
+    refund: Refund,
+    outcome: Done,
+    actor: str,
+    now: datetime,
 ) -> None:
     """A notification of the provider's cabinet was taken for our refund: the other one counts too."""
     assert outcome.transaction_id is not None
     known = await repository.refund_by_transaction(session, refund.provider, outcome.transaction_id)
     if known is None:
         await adopt_refund(
-            session, payment, refund.attempt_id, outcome.transaction_id, refund.amount_minor, actor, now
+            ctx, session, payment, refund.attempt_id, outcome.transaction_id, refund.amount_minor, actor, now
         )
 
 
@@ -237,6 +247,7 @@ def by_hand(refund: Refund) -> str:
 
 
 async def take_sent_by_person(
+    ctx: Context,
     session: AsyncSession,
     payment: Payment,
     refunds: Sequence[Refund],
@@ -257,7 +268,7 @@ async def take_sent_by_person(
         if refund.amount_minor != amount_minor or refund_id not in (None, str(refund.id)):
             continue
         if refund.waits_for_person and refund.origin == "suite":
-            await settle_refund(session, payment, refund, found, actor=actor, now=now)
+            await settle_refund(ctx, session, payment, refund, found, actor=actor, now=now)
             return True
         if refund.status == "succeeded" and refund.transaction_id == by_hand(refund):
             refund.transaction_id = found.transaction_id
@@ -268,6 +279,7 @@ async def take_sent_by_person(
 
 
 async def adopt_refund(
+    ctx: Context,
     session: AsyncSession,
     payment: Payment,
     attempt_id: UUID,
@@ -295,5 +307,5 @@ async def adopt_refund(
         created_at=now,
     )
     session.add(refund)
-    await _succeed(session, payment, refund, transaction_id, actor, now)
+    await _succeed(ctx, session, payment, refund, transaction_id, actor, now)
     return True

@@ -13,6 +13,7 @@ from pay_api.models import Attempt, ErasedCustomer, Payment, PaymentMethod
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import PROVIDER_UNAVAILABLE, DeclineReason
+from pay_api.pay_service.expected_receipts import expect_income
 from pay_api.pay_service.ladder import THREEDS_LIFETIME, next_query_at
 from pay_api.pay_service.payment import (
     ATTEMPT_AFTER,
@@ -23,6 +24,7 @@ from pay_api.pay_service.payment import (
     decide,
     decide_ended,
 )
+from pay_api.pay_service.second_charge import record_second_charge, stands_beside
 from pay_api.providers.base import (
     ActionRequired,
     Authorized,
@@ -54,7 +56,7 @@ log = logs.logger(__name__)
 def mismatch_of(ctx: Context, payment: Payment, attempt: Attempt, paid: Paid) -> str | None:
     """In what the moved money differs from what we asked for, or None."""
     if attempt.transaction_id is not None and attempt.transaction_id != paid.transaction_id:
-        return "another transaction of the same attempt"
+        return f"another transaction of the same attempt ({paid.transaction_id})"
     if paid.currency != attempt.currency:
         return "currency"
     if paid.account_id is not None and paid.account_id != str(payment.user_id):
@@ -112,8 +114,12 @@ async def settle(
     actor: str,
     now: datetime,
 ) -> bool:
-    """Moves the locked payment and attempt when the observation says so; True when the payment moved."""
+    """Moves the locked payment and attempt when the observation says so; True when our books have changed."""
     seen, reason, decision = judge(ctx, payment, attempt, observation)
+    if isinstance(observation, Paid) and stands_beside(ctx, payment, attempt, observation):
+        return await record_second_charge(
+            session, payment, attempt, observation, reason=reason, actor=actor, now=now
+        )
     before = PaymentStatus(payment.status)
     if not isinstance(decision, Move):
         if decision.alarming:
@@ -141,6 +147,7 @@ async def settle(
         now=now,
         transaction_id=attempt.transaction_id,
     )
+    expect_income(ctx, session, payment, now)
     show_move(payment, decision, actor)
     return True
 

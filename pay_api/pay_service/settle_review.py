@@ -16,7 +16,9 @@ from pay_api.models import Attempt, Payment, Transition
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import NO_EFFECT
+from pay_api.pay_service.expected_receipts import expect_income
 from pay_api.pay_service.operate import end_operation
+from pay_api.pay_service.second_charge import names
 from pay_api.pay_service.settle_attempt import Observation, mark_late, write_outcome
 from pay_api.providers.base import Declined, Succeeded, Voided
 from shared.errors import conflict, invalid, not_found
@@ -79,6 +81,8 @@ async def settle_review(ctx: Context, command: SettleReview) -> None:
                 await mark_late(session, payment)
         else:
             payment.late = payment.duplicate = False  # no money of it came after all
+        if isinstance(seen, Succeeded | Voided):
+            attempt.transaction_id = seen.transaction_id
         write_outcome(payment, attempt, seen, _TO[command.finding], reason, now)
         payment.awaits_card, payment.expires_at = False, None
         await transitions.step(
@@ -90,6 +94,7 @@ async def settle_review(ctx: Context, command: SettleReview) -> None:
             now=now,
             transaction_id=attempt.transaction_id,
         )
+        expect_income(ctx, session, payment, now)
 
 
 async def _lock(session: AsyncSession, payment_id: UUID, now: datetime) -> tuple[Payment, bool]:
@@ -133,7 +138,9 @@ async def _end_live_operation(
 def _observation(payment: Payment, attempt: Attempt, command: SettleReview) -> Observation:
     known, given = attempt.transaction_id, command.transaction_id
     if known is not None and given not in (None, known):
-        raise invalid("transaction-differs", f"The payment's transaction is {known}.")
+        if not names(payment.review_reason, given):
+            raise invalid("transaction-differs", f"The payment's transaction is {known}.")
+        known = given  # the review is about this one
     if command.finding is not Finding.PAID and command.amount is not None:
         raise invalid("amount-without-payment", "Only of a payment that was taken an amount is told.")
     if command.finding is Finding.DECLINED:

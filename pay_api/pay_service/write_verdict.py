@@ -10,11 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from pay_api import repository
 from pay_api.models import Attempt, Payment
+from pay_api.pay_service import expected_receipts
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.first_steps import FirstSteps
 from pay_api.pay_service.payment import Move
 from pay_api.pay_service.settle_attempt import card_to_save, judge, settle, show_move, write_outcome
 from pay_api.providers.base import ChargeOutcome, Paid
+from pay_api.rows import RECEIPTS
 from shared.failpoints import failpoint
 from shared.writes import Write
 
@@ -39,10 +41,12 @@ async def write_first_verdict(
     steps = FirstSteps.of_known(payment)
     write_outcome(payment, attempt, outcome, to, reason, now)
     steps.take(to, actor=ACTOR, reason=reason, now=now, transaction_id=attempt.transaction_id)
-    answer = [keep(payment)] if keep is not None else []
+    besides = [keep(payment)] if keep is not None else []
+    for receipt in expected_receipts.with_first_verdict(ctx, payment, now):
+        besides.append(RECEIPTS.insertion(receipt, "receipt"))
     failpoint("pay.charge.in_txB")
     async with ctx.pool.connection() as connection:
-        written = await steps.write_known(connection, attempt, *answer)
+        written = await steps.write_known(connection, attempt, *besides)
     if written:
         show_move(payment, decision, ACTOR)
     return written

@@ -47,6 +47,7 @@ class BankTransfer:
     currencies = frozenset({"RUB"})
     methods = frozenset({MethodKind.BANK_TRANSFER})
     keeps_register = False
+    reports_receipts = False  # the accountant's own register prints them
 
     def __init__(self, details: Mapping[str, str]) -> None:
         self._details = {name: value for name, value in details.items() if value}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 from pay_api.pay_service.declines import DeclineReason
@@ -238,12 +238,44 @@ class EventKind(StrEnum):
     CAPTURED = "captured"
     VOIDED = "voided"
     REFUNDED = "refunded"
+    RECEIPT = "receipt"
     OTHER = "other"
+
+
+class ReceiptKind(StrEnum):
+    """Which way the money of a fiscal receipt went."""
+
+    INCOME = "income"
+    INCOME_RETURN = "income_return"
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedReceipt:
+    """A fiscal receipt as the register printed it; its sum stands in the event that tells of it."""
+
+    receipt_id: str
+    kind: ReceiptKind
+    document_number: str
+    fiscal_sign: str
+    device_number: str
+    url: str | None
+    issued_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"issued_at": self.issued_at.isoformat()}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Self:
+        moment = datetime.fromisoformat(stored["issued_at"])
+        return cls(**{**stored, "kind": ReceiptKind(stored["kind"]), "issued_at": moment})
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderEvent:
-    """One verified notification. Amounts are minor units; absent members were not told."""
+    """One verified notification. Amounts are minor units; absent members were not told.
+
+    Of a receipt ``transaction_id`` is the money's (empty when it has none) and ``status`` its own id.
+    """
 
     kind: EventKind
     transaction_id: str
@@ -259,6 +291,7 @@ class ProviderEvent:
     test_mode: bool = False
     card: Card | None = None
     token: str | None = field(default=None, repr=False)
+    receipt: PrintedReceipt | None = None
 
 
 class CheckAnswer(StrEnum):
@@ -288,6 +321,8 @@ class Provider(Protocol):
     terminal_id: str
     currencies: frozenset[str]
     keeps_register: bool
+    # Whether it prints a fiscal receipt for every sum it takes or gives back, and tells of each.
+    reports_receipts: bool
     methods: frozenset[MethodKind]
 
     def takes_charges(self) -> bool:

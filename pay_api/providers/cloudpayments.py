@@ -63,6 +63,7 @@ class CloudPayments:
     # Others must be agreed with the provider first.
     currencies = frozenset({"RUB"})
     keeps_register = True
+    reports_receipts = True
     methods = frozenset({MethodKind.CARD_CRYPTOGRAM, MethodKind.SAVED_METHOD, MethodKind.HOSTED})
 
     def __init__(

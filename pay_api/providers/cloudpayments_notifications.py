@@ -6,7 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, unquote_plus
@@ -14,7 +16,9 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 from pay_api.providers.base import (
     EventKind,
     NotificationMalformed,
+    PrintedReceipt,
     ProviderEvent,
+    ReceiptKind,
     SignatureInvalid,
 )
 from pay_api.providers.cloudpayments_answers import card_of, minor_of, refund_id_of, transaction_id_of
@@ -28,9 +32,12 @@ KINDS: Final = {
     "cancel": EventKind.VOIDED,
     "refund": EventKind.REFUNDED,
     "recurrent": EventKind.OTHER,
+    "receipt": EventKind.RECEIPT,
 }
 _MAX_FIELDS: Final = 200
 _HELD, _TAKEN = "Authorized", "Completed"
+_RUBLES: Final = "RUB"  # 54-FZ knows no other
+_RECEIPT_KINDS: Final = {"income": ReceiptKind.INCOME, "incomereturn": ReceiptKind.INCOME_RETURN}
 
 
 def verify(secret: str, headers: Mapping[str, str], body: bytes) -> None:
@@ -95,6 +102,8 @@ def read(kind: str, content_type: str, body: bytes) -> ProviderEvent:
 
 
 def _event(kind: EventKind, fields: dict[str, Any]) -> ProviderEvent:
+    if kind is EventKind.RECEIPT:
+        return _receipt(fields)
     if kind is EventKind.OTHER:
         return ProviderEvent(kind, str(fields.get("id", "")), str(fields.get("status", "")))
     currency = str(fields.get("currency", "RUB"))
@@ -126,6 +135,38 @@ def _event(kind: EventKind, fields: dict[str, Any]) -> ProviderEvent:
         ),
         token=_text(fields.get("token")),
     )
+
+
+def _receipt(fields: dict[str, Any]) -> ProviderEvent:
+    receipt_id = str(fields["id"])
+    kind = _RECEIPT_KINDS.get(str(fields["type"]).lower())
+    if kind is None:  # of the seller's own spending, which is none of ours
+        return ProviderEvent(EventKind.OTHER, receipt_id, str(fields["type"]))
+    transaction = fields.get("transactionid")
+    return ProviderEvent(
+        kind=EventKind.RECEIPT,
+        transaction_id=transaction_id_of(transaction) if transaction is not None else "",
+        status=receipt_id,
+        attempt_id=_text(fields.get("invoiceid")),
+        account_id=_text(fields.get("accountid")),
+        amount_minor=minor_of(fields["amount"], _RUBLES),
+        currency=_RUBLES,
+        receipt=PrintedReceipt(
+            receipt_id,
+            kind,
+            str(fields["documentnumber"]),
+            str(fields["fiscalsign"]),
+            str(fields["devicenumber"]),
+            _web_address(fields.get("url")),
+            datetime.fromisoformat(str(fields["datetime"])).replace(tzinfo=UTC),
+        ),
+    )
+
+
+def _web_address(value: Any) -> str | None:
+    """A link people may be shown; None for anything else."""
+    text = str(value or "")
+    return text if re.fullmatch(r"https?://[^\s\"'<>\\]{1,1000}", text) else None
 
 
 def _text(value: Any) -> str | None:

@@ -38,6 +38,7 @@ class Guarded:
         self.currencies = inner.currencies
         self.methods = inner.methods
         self.keeps_register = inner.keeps_register
+        self.reports_receipts = inner.reports_receipts
 
     def takes_charges(self) -> bool:
         return self._inner.takes_charges() and not self._breaker.is_open()

@@ -32,6 +32,8 @@ GROUPS = {
 QUIET = {
     "payments_open",
     "payment_money_back_given_up",
+    "payment_second_charges_total",
+    "fiscal_receipts_pending",
     "billing_runs",
     "reconciler_queries_total",
     "payment_observations_contradicted_total",

@@ -249,7 +249,7 @@ async def _own_refund(told: Told) -> dict[str, Step]:
             stored = await session.get(Refund, refund.id, with_for_update=True)
             assert payment is not None
             assert stored is not None
-            await settle_refund(session, payment, stored, outcome, actor="test", now=now)
+            await settle_refund(ctx, session, payment, stored, outcome, actor="test", now=now)
 
     async def notified() -> None:
         changes = {"TransactionId": transaction, "PaymentTransactionId": told.transaction_id}

@@ -35,6 +35,7 @@ class Flaky:
     currencies = frozenset({"RUB"})
     methods = frozenset(MethodKind)
     keeps_register = False
+    reports_receipts = False
 
     def __init__(self) -> None:
         self.outcome: Any = Unknown("silence")

@@ -65,6 +65,7 @@ async def forget(surgeon: asyncpg.Connection, payment_id: str, *, payment_too: b
     await heard_of(surgeon, payment_id)
     async with surgeon.transaction():
         where = "WHERE payment_id = $1"
+        await surgeon.execute(f"DELETE FROM payment_receipt {where}", UUID(payment_id))
         await surgeon.execute(f"DELETE FROM payment_refund {where}", UUID(payment_id))
         await surgeon.execute(f"DELETE FROM payment_attempt {where}", UUID(payment_id))
         if payment_too:

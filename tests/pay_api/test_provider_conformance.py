@@ -89,6 +89,7 @@ def test_names_itself_as_it_is_registered(providers: dict[str, Provider], name: 
     assert provider.methods
     assert provider.methods <= set(MethodKind)
     assert provider.takes_charges()
+    assert isinstance(provider.reports_receipts, bool)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -128,14 +128,13 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
     "void_invoices_ask_nothing": (
         "A void invoice, its reversal and its credit notes together move nothing on the personal account.",
         """
-        SELECT coalesce(i.number, i.id::text) FROM invoice i JOIN (
-            SELECT id AS invoice_id, id AS source_id FROM invoice WHERE status = 'void'
-            UNION ALL SELECT invoice_id, id FROM credit_note
-        ) d ON d.invoice_id = i.id
-        JOIN ledger_transaction t ON t.source_id = d.source_id
-            AND t.source_kind IN ('invoice', 'reversal', 'credit_note')
-        JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
-        WHERE i.status = 'void' GROUP BY i.id HAVING sum(e.amount_minor) <> 0
+        SELECT coalesce(i.number, i.id::text) FROM invoice i WHERE i.status = 'void' AND (
+            SELECT sum(e.amount_minor) FROM (
+                SELECT 'invoice' AS kind, i.id UNION ALL SELECT 'reversal', i.id
+                UNION ALL SELECT 'credit_note', n.id FROM credit_note n WHERE n.invoice_id = i.id
+            ) d JOIN ledger_transaction t ON t.source_kind = d.kind AND t.source_id = d.id
+            JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
+        ) <> 0
         """,
     ),
     "credit_notes_within_invoices": (

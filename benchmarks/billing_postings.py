@@ -89,7 +89,7 @@ class RawWriter:
             return time.perf_counter() - started
 
     def _row(self, account: UUID) -> dict[str, Any]:
-        from billing_api.billing_service.ledger_chain import Link, chain_hash
+        from tests.billing_api.ledger_chain import Link, chain_hash
 
         position, previous = self.heads.get(account, (0, ""))
         position += 1

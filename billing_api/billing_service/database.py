@@ -5,12 +5,10 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -18,7 +16,6 @@ from django.db import Error, connections, transaction
 
 from shared import logs
 from shared.database_errors import is_worth_rerunning
-from shared.errors import broken_invariant
 
 DATABASE: Final = "billing"
 RERUNS: Final = 5  # in all
@@ -32,7 +29,8 @@ log = logs.logger(__name__)
 class Query:
     """A statement that the server plans once a connection.
 
-    ``sql`` has its values by name and type, as ``$account_id:uuid``; ``name`` stands for this text alone.
+    ``sql`` has its values by name and type, as ``$account_id:uuid``; ``name`` is what others in the same
+    ``as_one`` read its rows by.
     """
 
     __slots__ = ("call", "name", "names", "prepare", "sql")
@@ -41,9 +39,10 @@ class Query:
         types: dict[str, str] = dict(_PLACE.findall(sql))
         self.name, self.sql, self.names = name, sql, tuple(types)
         places = {one: f"${number}" for number, one in enumerate(types, start=1)}
-        planned = _PLACE.sub(lambda place: places[place[1]], sql)
-        self.prepare = f"PREPARE {name} ({', '.join(types.values())}) AS {planned}"
-        self.call = f"EXECUTE {name} ({', '.join(['%s'] * len(types))})"
+        text = _PLACE.sub(lambda place: places[place[1]], sql)
+        plan = f"{name}_{sha256(sql.encode()).hexdigest()[:32]}"  # Postgres cuts names at 63 bytes
+        self.prepare = f"PREPARE {plan} ({', '.join(types.values())}) AS {text}"
+        self.call = f"EXECUTE {plan} ({', '.join(['%s'] * len(types))})"
 
     def of(self, **values: Any) -> Statement:
         """The statement with its values."""
@@ -57,29 +56,20 @@ class Statement(NamedTuple):
     values: Mapping[str, Any]
 
 
-def as_one(statements: Sequence[Statement]) -> Statement:
-    """Writes as one statement, which the server plans, runs and answers once; equal names are one value.
+def as_one(queries: tuple[Query, ...], values: Mapping[str, Any]) -> Statement:
+    """Queries as one statement, which the server plans, runs and answers once; equal names are one value.
 
-    All see the database as it was before the first: no two may touch the same row, none may need what
-    another writes before the end of the transaction.
+    All see the database as it was before the first: no two may touch the same row. Each may read the rows
+    that one before it gives, by its name. The rows of the last one are the answer.
     """
-    values: dict[str, Any] = {}
-    for more in {id(one.values): one.values for one in statements}.values():
-        if not values.keys().isdisjoint(more) and any(
-            values[name] != more[name] for name in values.keys() & more
-        ):
-            raise broken_invariant("values-differ", "two values have one name")
-        values |= more
-    return Statement(_joined(tuple([query for query, _ in statements])), values)
+    return Statement(_joined(queries), values)
 
 
 @lru_cache(maxsize=256)
 def _joined(queries: tuple[Query, ...]) -> Query:
-    """Named by what it is made of: a name that Postgres would cut short might be another's too."""
     *others, last = queries
-    before = ", ".join(f"write_{number} AS ({query.sql})" for number, query in enumerate(others, start=1))
-    name = sha256("+".join(query.name for query in queries).encode()).hexdigest()[:32]
-    return Query(f"joined_{name}", f"WITH {before} {last.sql}" if others else last.sql)
+    before = ", ".join(f"{query.name} AS ({query.sql})" for query in others)
+    return Query("joined", f"WITH {before} {last.sql}" if others else last.sql)
 
 
 def atomic() -> transaction.Atomic:
@@ -115,58 +105,17 @@ def together(*statements: Statement) -> list[tuple[Any, ...]]:
     Gives the rows of the last one, [] when it gives none. Outside a transaction they make one of their own.
     """
     with cursor() as database:
-        return _send(database, statements)
+        known = _planned.setdefault(database.connection, set())
+        for query, _ in statements:
+            if query.prepare not in known:
+                database.execute(query.prepare)
+                known.add(query.prepare)
+        # The driver quotes every value; the rest of the text is ours.
+        text = ";".join([query.call for query, _ in statements])
+        values = [values[name] for query, values in statements for name in query.names]
+        database.execute(text, [str(value) if type(value) is UUID else value for value in values])
+        return database.fetchall() if database.description else []
 
 
-class Brief:
-    """A transaction of two round trips: ``read`` begins it, ``write`` commits it.
-
-    For the commands that are asked most. Left without ``write``, or by an error, it has done nothing.
-    """
-
-    def __init__(self) -> None:
-        connection = connections[DATABASE]
-        self._database = connection.cursor()
-        # Inside a caller's transaction both are statements of it, and the caller commits.
-        self._own = not connection.in_atomic_block
-        self._is_open = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def read(self, *statements: Statement) -> list[tuple[Any, ...]]:
-        """Holds and reads; the rows of the last statement."""
-        self._is_open = self._own
-        return _send(self._database, statements, before="BEGIN;" if self._own else "")
-
-    def write(self, *statements: Statement) -> None:
-        """Writes ``as_one`` and commits. What the database refuses is raised, and nothing of it stays."""
-        _send(self._database, [as_one(statements)], after=";COMMIT" if self._own else "")
-        self._is_open = False
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._database:
-            if self._is_open:
-                with suppress(Error):  # a lost connection has rolled back by itself
-                    self._database.execute("ROLLBACK")
-
-
-# Names of the statements each live connection has planned already.
+# The statements each live connection has planned already.
 _planned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
-
-
-def _send(
-    database: Any, statements: Sequence[Statement], before: str = "", after: str = ""
-) -> list[tuple[Any, ...]]:
-    known = _planned.setdefault(database.connection, set())
-    for query, _ in statements:
-        if query.name not in known:
-            database.execute(query.prepare)
-            known.add(query.name)
-    # The driver quotes every value; the rest of the text is ours.
-    text = before + ";".join([query.call for query, _ in statements]) + after
-    values = [values[name] for query, values in statements for name in query.names]
-    database.execute(text, [str(value) if type(value) is UUID else value for value in values])
-    return database.fetchall() if database.description else []

@@ -8,15 +8,10 @@ that order, the counters last.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
-from billing_api.billing_service.database import Query
 from billing_api.billing_service.models import Account
 from shared.errors import not_found
-
-# What lock_account_of_user does, for a command that sends it together with what it reads.
-HOLD_USER: Final = Query("hold_user", "SELECT 1 FROM account WHERE user_id = $user_id:uuid FOR NO KEY UPDATE")
 
 
 def lock_account(account_id: UUID) -> Account:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from billing_api.billing_service import ledger_chain
 from billing_api.billing_service import posting_statements as statements
-from billing_api.billing_service.database import Statement, as_one, together
+from billing_api.billing_service.database import Query, as_one, together
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.models import Account, AccountBalance, LedgerTransaction
-from billing_api.billing_service.standing import Standing, standing_of
 from shared.errors import broken_invariant
 from shared.ids import new_id
 
@@ -25,69 +22,50 @@ def post(transaction: ledger.Transaction | None, account: Account, now: datetime
     """
     if transaction is None:
         return None
-    currencies = {one.currency for one in transaction.entries if one.account is ledger.Account.CUSTOMER}
-    standings = [standing_of(account.id, currency) for currency in sorted(currencies)]
-    transaction_id, written = writing(transaction, standings, account.id, now)
-    together(as_one(written))
+    queries, values = writing(transaction, account.id, now)
+    values["account_id"] = account.id
+    together(as_one((statements.OWNER, *queries), values))
+    transaction_id: UUID = values["transaction_id"]
     return transaction_id
 
 
 def writing(
-    transaction: ledger.Transaction, standings: Sequence[Standing], account_id: UUID, now: datetime
-) -> tuple[UUID, list[Statement]]:
-    """The statements that write a transaction of the held account, and its id; ``standings`` move on.
+    transaction: ledger.Transaction, owner_id: UUID, now: datetime
+) -> tuple[tuple[Query, ...], dict[str, Any]]:
+    """The queries that write a transaction, to be joined behind its ``owner``, and their values.
 
-    ``standings`` has one of every currency in which the transaction moves the personal account. For a command
-    that writes something else in the same round trip; all others call ``post``.
+    Every entry on the personal account must name ``owner_id``. For a command that writes something else in
+    the same round trip; all others call ``post``.
     """
-    transaction_id = new_id()
-    kind, source, reverses = transaction.source_kind.value, transaction.source_id, transaction.reverses
-    by_currency = {one.currency: one for one in standings}
-    is_first = {one.currency: one.entry_count == 0 for one in standings}
-    last_legs: dict[str, int] = {}
-    legs = [(one.account.value, one.currency, one.amount_minor) for one in transaction.entries]
+    transaction_id, kind = new_id(), transaction.source_kind.value
     values: dict[str, Any] = {
         "transaction_id": transaction_id,
-        "account_id": account_id,
         "source_kind": kind,
-        "source_id": source,
-        "reverses_id": reverses,
-        "leg_count": len(legs),
+        "source_id": transaction.source_id,
+        "reverses_id": transaction.reverses,
         "now": now,
     }
+    legs, texts, currencies = [], [], set()
     for leg, entry in enumerate(transaction.entries, start=1):
-        values[f"entry_{leg}"] = entry_id = new_id()
-        values[f"ledger_account_{leg}"], values[f"currency_{leg}"], values[f"amount_{leg}"] = legs[leg - 1]
-        if entry.account is not ledger.Account.CUSTOMER:
-            continue
-        if entry.owner_id != account_id:
-            raise broken_invariant("ledger-owner", "the entry belongs to another personal account")
-        stands = by_currency[entry.currency]
-        stands.entry_count += 1
-        stands.balance_minor += entry.amount_minor
-        link = ledger_chain.Link(
-            entry_id,
-            account_id,
-            entry.currency,
-            stands.entry_count,
-            entry.amount_minor,
-            transaction_id,
-            kind,
-            source,
-            reverses,
-            now,
-        )
-        stands.chain_head = ledger_chain.chain_hash(stands.chain_head, link, legs)
-        values[f"position_{leg}"], values[f"chain_hash_{leg}"] = stands.entry_count, stands.chain_head
-        last_legs[entry.currency] = leg
-    chained = tuple([entry.account is ledger.Account.CUSTOMER for entry in transaction.entries])
-    written = [Statement(statements.TRANSACTION, values), Statement(statements.entries(chained), values)]
-    for currency, leg in last_legs.items():
-        values[f"balance_{leg}"] = by_currency[currency].balance_minor
-        if is_first[currency]:
-            values[f"balance_id_{leg}"] = new_id()
-        written.append(Statement(statements.standing_after(leg, is_first[currency]), values))
-    return transaction_id, written
+        if entry.account is ledger.Account.CUSTOMER:
+            if entry.owner_id != owner_id or entry.currency in currencies:
+                raise broken_invariant("ledger-owner", "one entry a currency, on the posting's own account")
+            currencies.add(entry.currency)
+        values[f"entry_{leg}"], values[f"amount_{leg}"] = new_id(), entry.amount_minor
+        legs.append((entry.account, entry.currency))
+        texts.append(f"{entry.account.value} {entry.currency} {entry.amount_minor}")
+    # What the chain says of the posting (docs/algorithms/ledger.md); the proof at commit reads the rows.
+    moment = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    said = (
+        transaction_id,
+        kind,
+        transaction.source_id,
+        transaction.reverses or "",
+        moment,
+        ",".join(sorted(texts)),
+    )
+    values["posting"] = "\n".join([str(one) for one in said])
+    return statements.writing(tuple(legs)), values
 
 
 def transaction_id(kind: ledger.SourceKind, source_id: UUID) -> UUID | None:

@@ -1,57 +1,84 @@
-"""The statements that write a posting: one text for each number of legs and place of the personal account."""
+"""The statements that write a posting, to be joined: each reads what one before it gave, by its name."""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Final
 
 from billing_api.billing_service.database import Query
+from billing_api.billing_service.domain.ledger import Account
 
-TRANSACTION: Final = Query(
-    "post_transaction",
+BALANCE_OF_USER: Final = Query(
+    "balance_of_user",
     """
-INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, reverses_id, leg_count, posted_at)
-VALUES ($transaction_id:uuid, $account_id:uuid, $source_kind:text, $source_id:uuid, $reverses_id:uuid,
-    $leg_count:smallint, $now:timestamptz)
+SELECT coalesce(stands.balance_minor, 0) FROM account
+LEFT JOIN account_balance stands ON stands.account_id = account.id AND stands.currency = $currency:text
+WHERE account.user_id = $user_id:uuid
 """,
 )
+# Whose posting it is: an account that its command holds, or the user's, held by the posting itself.
+OWNER: Final = Query("owner", "SELECT $account_id:uuid AS id")
+OWNER_HELD: Final = Query("owner", "SELECT id FROM account WHERE user_id = $user_id:uuid FOR NO KEY UPDATE")
+_TRANSACTION_SQL: Final = """
+INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, reverses_id, leg_count, posted_at)
+SELECT $transaction_id:uuid, id, $source_kind:text, $source_id:uuid, $reverses_id:uuid, COUNT,
+    $now:timestamptz FROM owner
+"""
+# The next link of a chain and the balance with it. It goes on from the row as it is when it is had, not as
+# the statement saw it when it began: who waited for the account follows those before.
+_LINK_SQL: Final = """
+INSERT INTO account_balance AS stands (id, account_id, currency, balance_minor, entry_count, chain_head)
+SELECT gen_random_uuid(), id, 'CURRENCY', $amount_LEG:bigint, 1,
+    billing_link_hash('', $entry_LEG:uuid, id, 'CURRENCY', 1, $amount_LEG:bigint, $posting:text) FROM owner
+ON CONFLICT (account_id, currency) DO UPDATE SET balance_minor = stands.balance_minor + $amount_LEG:bigint,
+    entry_count = stands.entry_count + 1,
+    chain_head = billing_link_hash(stands.chain_head, $entry_LEG:uuid, stands.account_id, 'CURRENCY',
+        stands.entry_count + 1, $amount_LEG:bigint, $posting:text)
+RETURNING account_id, balance_minor - $amount_LEG:bigint AS balance_before_minor, balance_minor, entry_count,
+    chain_head
+"""
 _ENTRIES_SQL: Final = """
-INSERT INTO ledger_entry (id, ledger_account, amount_minor, currency, position, chain_hash, leg_number,
-    leg_count, account_id, transaction_id, posted_at)
-VALUES ROWS
+INSERT INTO ledger_entry (id, ledger_account, amount_minor, currency, leg_number, leg_count, transaction_id,
+    posted_at, account_id, position, chain_hash)
 """
 _ENTRY_SQL: Final = """
-    ($entry_LEG:uuid, $ledger_account_LEG:text, $amount_LEG:bigint, $currency_LEG:text, LINK, LEG,
-    $leg_count:smallint, $account_id:uuid, $transaction_id:uuid, $now:timestamptz)"""
-_CHAINED: Final = "$position_LEG:bigint, $chain_hash_LEG:text"
-_OPEN_SQL: Final = """
-INSERT INTO account_balance (id, account_id, currency, balance_minor, entry_count, chain_head)
-VALUES ($balance_id_LEG:uuid, $account_id:uuid, $currency_LEG:text, $balance_LEG:bigint, $position_LEG:bigint,
-    $chain_hash_LEG:text)
-ON CONFLICT (account_id, currency) DO UPDATE SET balance_minor = excluded.balance_minor,
-    entry_count = excluded.entry_count, chain_head = excluded.chain_head
-"""
-_KEEP_SQL: Final = """
-UPDATE account_balance SET balance_minor = $balance_LEG:bigint, entry_count = $position_LEG:bigint,
-    chain_head = $chain_hash_LEG:text
-WHERE account_id = $account_id:uuid AND currency = $currency_LEG:text
-"""
+SELECT $entry_LEG:uuid, 'ACCOUNT', $amount_LEG:bigint, 'CURRENCY', LEG, COUNT, $transaction_id:uuid,
+    $now:timestamptz, """
+_IN_CHAIN: Final = "account_id, entry_count, chain_head FROM LINK"
+_OF_FIRM: Final = "id, 0, NULL FROM owner"
+
+
+def link_name(currency: str) -> str:
+    """Names what a posting changes of the personal account in this currency, its balance before and after."""
+    return f"link_{currency.lower()}"
 
 
 @cache
-def entries(chained: tuple[bool, ...]) -> Query:
-    """Writes all entries of a transaction; those of the personal account have a place in its chain."""
-    rows = [
-        _ENTRY_SQL.replace("LINK", _CHAINED if one else "0, NULL").replace("LEG", str(leg))
-        for leg, one in enumerate(chained, start=1)
-    ]
-    name = "post_" + "".join("c" if one else "f" for one in chained)
-    return Query(name, _ENTRIES_SQL.replace("ROWS", ",".join(rows)))
+def writing(legs: tuple[tuple[Account, str], ...]) -> tuple[Query, ...]:
+    """The statements, to be joined behind ``owner``, for these legs: account of the chart and currency.
+
+    Values by leg, from 1: ``entry_1`` (id) and ``amount_1``.
+    """
+    links, entries = [], []
+    for leg, (account, currency) in enumerate(legs, start=1):
+        is_chained = account is Account.CUSTOMER
+        names = {"ACCOUNT": account.value, "CURRENCY": currency, "LINK": link_name(currency), "LEG": str(leg)}
+        if is_chained:
+            links.append(Query(link_name(currency), _filled(_LINK_SQL, names)))
+        entries.append(_filled(_ENTRY_SQL + (_IN_CHAIN if is_chained else _OF_FIRM), names))
+    count = {"COUNT": str(len(legs))}
+    transaction = Query("posted", _filled(_TRANSACTION_SQL, count))
+    return (*links, transaction, Query("entries", _filled(_ENTRIES_SQL + " UNION ALL ".join(entries), count)))
+
+
+def _filled(sql: str, names: dict[str, str]) -> str:
+    return re.sub(r"[A-Z]+", lambda word: names.get(word[0], word[0]), sql)
 
 
 @cache
-def standing_after(leg: int, is_first: bool) -> Query:
-    """Keeps where the account stands after this leg, the last one in its currency."""
-    if is_first:
-        return Query(f"open_standing_{leg}", _OPEN_SQL.replace("LEG", str(leg)))
-    return Query(f"keep_standing_{leg}", _KEEP_SQL.replace("LEG", str(leg)))
+def balance_before(currency: str) -> Query:
+    """What the personal account had in this currency before the posting it is joined to."""
+    return Query(
+        "balance_before", _filled("SELECT balance_before_minor FROM LINK", {"LINK": link_name(currency)})
+    )

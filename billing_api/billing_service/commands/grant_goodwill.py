@@ -7,10 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 from billing_api.billing_service import posting
-from billing_api.billing_service.actors import Actor, recording, require_reason
-from billing_api.billing_service.database import Brief
+from billing_api.billing_service.actors import Actor, recording_posting, require_reason
+from billing_api.billing_service.database import as_one, together
 from billing_api.billing_service.domain import ledger
-from billing_api.billing_service.standing import held_standing
+from billing_api.billing_service.posting_statements import BALANCE_OF_USER, OWNER_HELD, balance_before
 from shared.errors import not_found
 from shared.ids import new_id
 from shared.money import Money
@@ -28,28 +28,20 @@ class GoodwillGranted:
 def grant_goodwill(
     user_id: UUID, amount: Money, *, actor: Actor, reason: str, preview: bool = False, now: datetime
 ) -> GoodwillGranted:
-    """Raises ``account-not-found``, ``amount-not-positive``, ``reason-missing``."""
-    reason = require_reason(reason)
-    with Brief() as work:
-        stands = held_standing(work, user_id, amount.currency)
-        if stands is None:
-            raise not_found("account")
-        account_id, adjustment_id = stands.account_id, new_id()
-        transaction = ledger.goodwill_credited(adjustment_id, account_id, amount.currency, amount.amount)
-        before = Money(-stands.balance_minor, amount.currency)
-        done = GoodwillGranted(adjustment_id, before, before + amount)
-        if preview:
-            return done
-        _, written = posting.writing(transaction, [stands], account_id, now)
-        recorded = recording(
-            "grant_goodwill",
-            actor,
-            reason,
-            account_id=account_id,
-            subject=("adjustment", adjustment_id),
-            before={"balance": before.as_json()},
-            after={"balance": done.balance_after.as_json()},
-            now=now,
-        )
-        work.write(recorded, *written)
-        return done
+    """Raises ``account-not-found``, ``amount-not-positive``, ``reason-missing``.
+
+    The whole of it is one round trip: what is decided does not depend on where the account stands.
+    """
+    reason, adjustment_id, currency = require_reason(reason), new_id(), amount.currency
+    transaction = ledger.goodwill_credited(adjustment_id, user_id, currency, amount.amount)
+    if preview:
+        found = together(BALANCE_OF_USER.of(user_id=user_id, currency=currency))
+    else:
+        queries, values = posting.writing(transaction, user_id, now)
+        recorded, said = recording_posting("grant_goodwill", actor, reason, currency)
+        done = (OWNER_HELD, *queries, recorded, balance_before(currency))
+        found = together(as_one(done, {"user_id": user_id, **values, **said}))
+    if not found:
+        raise not_found("account")
+    before = Money(-found[0][0], currency)
+    return GoodwillGranted(adjustment_id, before, before + amount)

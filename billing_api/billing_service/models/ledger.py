@@ -46,8 +46,8 @@ class LedgerEntry(BillingModel):
 
     ``account`` is the personal account the posting belongs to, ``ledger_account`` the account of the chart.
     It is leg ``leg_number`` (from 1) of ``leg_count``. ``position`` counts the entries of the ``customer``
-    account from 1; 0 on the others. ``chain_hash``: see ledger_chain.py; the firm's own accounts have neither
-    a chain nor a stored balance.
+    account from 1; 0 on the others. ``chain_hash``: docs/algorithms/ledger.md; the firm's own accounts have
+    neither a chain nor a stored balance.
     """
 
     id = id_field()

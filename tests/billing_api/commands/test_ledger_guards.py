@@ -34,7 +34,7 @@ def post(
     without_last: bool = False,
 ) -> str:
     """Writes a posting that says it has ``leg_count`` legs, as many as there are unless told otherwise."""
-    from billing_api.billing_service.ledger_chain import GENESIS, Link, chain_hash
+    from tests.billing_api.ledger_chain import GENESIS, Link, chain_hash
 
     account, transaction, source = uuid4(), uuid4(), uuid4()
     count = len(legs) if leg_count is None else leg_count

@@ -12,8 +12,8 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from billing_api.billing_service.ledger_chain import GENESIS, Link, chain_hash
 from tests.billing_api.commands.test_ledger_guards import ACCOUNT
+from tests.billing_api.ledger_chain import GENESIS, Link, chain_hash
 from tests.servers import DatabaseUrls
 
 BEFORE = ["python", "-m", "billing_api.manage", "migrate", "billing_service", "0001", "--skip-checks"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.billing_api.commands.test_proof import a_life
+from tests.billing_api.ledger_chain import Link, chain_hash
 
 
 def customer_entries() -> list[Any]:
@@ -93,24 +94,20 @@ def test_a_removed_row_a_cut_tail_and_a_changed_balance_are_named(world, superus
 
 def test_a_chain_rewritten_from_a_row_on_still_differs_from_the_stored_head(world, superuser) -> None:
     """Who rewrites the last entry with a right hash has to change the stored head too."""
-    from billing_api.billing_service.database import cursor
-
     a_life(world)
-    last = customer_entries()[-1]
+    previous, last = customer_entries()[-2:]
     superuser.execute(
         "UPDATE ledger_entry SET amount_minor = -amount_minor WHERE transaction_id = %s",
         (str(last.transaction_id),),
     )
-    with cursor() as database:
-        database.execute(
-            "SELECT billing_chain_hash(p.chain_hash, e, t, (SELECT string_agg(told, ',' ORDER BY told COLLATE"
-            " \"C\") FROM (SELECT ledger_account || ' ' || currency || ' ' || amount_minor AS told FROM"
-            " ledger_entry WHERE transaction_id = t.id) leg))"
-            " FROM ledger_entry e JOIN ledger_transaction t ON t.id = e.transaction_id JOIN ledger_entry p"
-            " ON p.account_id = e.account_id AND p.position = e.position - 1 WHERE e.id = %s",
-            (str(last.id),),
-        )
-        (made,) = database.fetchone()
+    last.refresh_from_db()
+    posting = last.transaction
+    link = Link(
+        *(last.id, last.account_id, last.currency, last.position, last.amount_minor),
+        *(posting.id, posting.source_kind, posting.source_id, posting.reverses_id, last.posted_at),
+    )
+    legs = posting.entries.values_list("ledger_account", "currency", "amount_minor")
+    made = chain_hash(previous.chain_hash, link, legs)
     superuser.execute("UPDATE ledger_entry SET chain_hash = %s WHERE id = %s", (made, str(last.id)))
     assert "the stored balance" in verify()[1]
 
@@ -118,30 +115,16 @@ def test_a_chain_rewritten_from_a_row_on_still_differs_from_the_stored_head(worl
 def test_the_database_refuses_a_wrong_link(world) -> None:
     from django.db import IntegrityError
 
-    from billing_api.billing_service import ledger_chain, posting
     from billing_api.billing_service.database import atomic
-    from billing_api.billing_service.domain import ledger
-    from billing_api.billing_service.locks import lock_account_of_user
     from billing_api.billing_service.models import Account
-    from shared.ids import new_id
 
     anna = world.customer()
     world.buy(anna)
-
-    def pay() -> None:
-        with atomic():
-            account = lock_account_of_user(anna.user_id)
-            assert account is not None
-            posting.post(ledger.payment_received(new_id(), account.id, "RUB", 100), account, world.now)
-
-    real = ledger_chain.chain_hash
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ledger_chain, "chain_hash", lambda previous, link, legs: real("0", link, legs))
-        with pytest.raises(IntegrityError, match="hash of its chain"):
-            pay()
+    account, following = Account.objects.get(user_id=anna.user_id), len(customer_entries()) + 1
+    with pytest.raises(IntegrityError, match="hash of its chain"), atomic():
+        _post_at(account, following, world.now)
     with pytest.raises(IntegrityError, match="predecessor"), atomic():
-        _post_at(Account.objects.get(user_id=anna.user_id), 9, world.now)
-    pay()
+        _post_at(account, 9, world.now)
     assert verify()[1] == ""
 
 

@@ -26,10 +26,10 @@ from hypothesis.stateful import (
 
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.domain.ledger import Account
-from billing_api.billing_service.ledger_chain import GENESIS, Link, chain_hash
 from billing_api.billing_service.ledger_chain_proof import _Walk
 from shared.money import Money, vat_included
 from tests.billing_api.commands.test_staff import said
+from tests.billing_api.ledger_chain import GENESIS, Link, chain_hash
 
 ROUNDS = int(os.environ.get("TEST_ROUNDS", "1"))
 NOW = datetime(2026, 3, 15, 9, 0, tzinfo=UTC)
@@ -224,10 +224,10 @@ class StoredLedger(PureLedger):
 
     def statements(self, accounts: dict[UUID, UUID]) -> list[Any]:
         """Every posting of the journal as the commands write it."""
+        from billing_api.billing_service.database import as_one
         from billing_api.billing_service.posting import writing
-        from billing_api.billing_service.standing import Standing
+        from billing_api.billing_service.posting_statements import OWNER
 
-        standings = {owner: Standing(account_id, "RUB") for owner, account_id in accounts.items()}
         ids: dict[UUID, UUID] = {}
         statements = []
         for model_id, made in self.journal.items():
@@ -238,8 +238,9 @@ class StoredLedger(PureLedger):
             )
             reverses = ids[made.reverses] if made.reverses is not None else None
             kept = replace(made, entries=entries, reverses=reverses)
-            ids[model_id], written = writing(kept, [standings[owner]], accounts[owner], NOW)
-            statements += written
+            queries, values = writing(kept, accounts[owner], NOW)
+            values["account_id"], ids[model_id] = accounts[owner], values["transaction_id"]
+            statements.append(as_one((OWNER, *queries), values))
         return statements
 
 

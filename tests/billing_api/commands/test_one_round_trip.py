@@ -1,8 +1,9 @@
-"""Transactions of two round trips: whole or nothing, one after the other, and part of a caller's."""
+"""Commands of one round trip: whole or nothing, one after the other, and part of a caller's transaction."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -54,11 +55,18 @@ def test_what_is_only_read_leaves_nothing_open(now: datetime) -> None:
 
 
 def test_what_the_database_refuses_at_commit_leaves_nothing(now: datetime, monkeypatch: Any) -> None:
-    from billing_api.billing_service import ledger_chain
+    from billing_api.billing_service.domain import ledger
 
-    account = opened(now)
-    monkeypatch.setattr(ledger_chain, "chain_hash", lambda *_: "0" * 64)
-    with pytest.raises(DatabaseError, match="does not carry the hash"):
+    def uneven(*given: Any) -> ledger.Transaction:
+        gift, customer = right(*given).entries
+        return ledger.Transaction(
+            ledger.SourceKind.ADJUSTMENT, given[0], (gift, replace(customer, amount_minor=-99))
+        )
+
+    account, right = opened(now), ledger.goodwill_credited
+    monkeypatch.setattr(ledger, "goodwill_credited", uneven)
+    monkeypatch.setattr(ledger.Transaction, "__post_init__", lambda _: None)
+    with pytest.raises(DatabaseError, match="does not sum to zero"):
         gift(account.user_id, now)
     monkeypatch.undo()
     assert is_idle()
@@ -105,6 +113,41 @@ def test_many_at_once_make_one_chain(now: datetime) -> None:
     assert errors == []
     stands = AccountBalance.objects.get(account=account)
     assert (stands.balance_minor, stands.entry_count) == (-6000, 60)
+    assert prove_ledger().holds
+
+
+def test_it_waits_for_the_account_and_follows_what_was_posted_meanwhile(
+    now: datetime, superuser: Any
+) -> None:
+    """Its statement began before the other commits: it goes on from what it finds then, not what it saw."""
+    from billing_api.billing_service import posting
+    from billing_api.billing_service.domain import ledger
+    from billing_api.billing_service.ledger_chain_proof import prove_ledger
+    from billing_api.billing_service.locks import lock_account_of_user
+    from billing_api.billing_service.models import AuditRecord
+
+    account, done = opened(now), []
+
+    def client() -> None:
+        done.append(gift(account.user_id, now))
+        connections.close_all()
+
+    waiting = threading.Thread(target=client)
+    with transaction.atomic(using="billing"):
+        held = lock_account_of_user(account.user_id)
+        assert held is not None
+        posting.post(ledger.payment_received(new_id(), held.id, "RUB", 300), held, now)
+        waiting.start()
+        for _ in range(500):
+            superuser.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if superuser.fetchone() != (0,):
+                break
+            threading.Event().wait(0.01)
+        assert done == []
+    waiting.join()
+    assert [(one.balance_before, one.balance_after) for one in done] == [(Money(300), Money(400))]
+    record = AuditRecord.objects.get(subject_id=done[0].adjustment_id, subject_kind="adjustment")
+    assert (record.before["balance"]["amount"], record.after["balance"]["amount"]) == (300, 400)
     assert prove_ledger().holds
 
 

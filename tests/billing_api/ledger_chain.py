@@ -1,4 +1,4 @@
-"""The hash chain of a personal account: what each customer entry's hash is made of when it is written."""
+"""The hash chain of a personal account, reckoned without the database: what each customer entry carries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def chain_hash(previous: str, link: Link, legs: Iterable[tuple[str, str, int]]) 
 
     ``legs`` are (account of the chart, currency, amount) of the whole transaction: so the legs on system
     accounts, which have no chain of their own, cannot be edited unnoticed either. The same text is made by
-    ``billing_chain_hash`` in the database, which refuses a wrong one at commit.
+    ``billing_link_hash`` in the database, which refuses a wrong one at commit.
     """
     told = sorted(f"{account} {currency} {amount}" for account, currency, amount in legs)
     content = (

@@ -1,0 +1,66 @@
+-- The next link of a chain is made by the statement that writes it; what proves it at commit reads it anew.
+
+-- ``posting``: its id, source, what it reverses, its moment and its legs, one a line.
+CREATE FUNCTION billing_link_hash(previous text, entry_id uuid, account_id uuid, currency text, place bigint,
+    amount_minor bigint, posting text)
+RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT encode(sha256(convert_to(concat_ws(E'\n', 'v1', previous, entry_id, account_id, currency, place,
+        amount_minor, posting), 'UTF8')), 'hex')
+$$;
+
+CREATE OR REPLACE FUNCTION billing_check_posting() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    legs bigint;
+    is_balanced boolean;
+    told text;
+    chained ledger_entry[];
+    entry ledger_entry;
+    previous text;
+    wrong text;
+BEGIN
+    SELECT count(*), sum(leg.amount_minor) = 0 AND min(leg.currency) = max(leg.currency),
+        string_agg(leg.ledger_account || ' ' || leg.currency || ' ' || leg.amount_minor, ','
+            ORDER BY (leg.ledger_account || ' ' || leg.currency || ' ' || leg.amount_minor) COLLATE "C"),
+        array_agg(leg) FILTER (WHERE leg.ledger_account = 'customer')
+    INTO legs, is_balanced, told, chained
+    FROM ledger_entry AS leg WHERE leg.transaction_id = NEW.id;
+    IF legs <> NEW.leg_count THEN
+        RAISE EXCEPTION 'ledger transaction % has % of its % entries', NEW.id, legs, NEW.leg_count
+            USING ERRCODE = 'check_violation';
+    END IF;
+    IF NOT is_balanced THEN -- or in more than one currency
+        SELECT string_agg(currency || ' ' || total, ', ') INTO wrong
+        FROM (
+            SELECT currency, sum(amount_minor) AS total FROM ledger_entry
+            WHERE transaction_id = NEW.id GROUP BY currency HAVING sum(amount_minor) <> 0
+        ) AS unbalanced;
+        IF wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'ledger transaction % does not sum to zero: %', NEW.id, wrong
+                USING ERRCODE = 'check_violation';
+        END IF;
+    END IF;
+    told := concat_ws(E'\n', NEW.id, NEW.source_kind, NEW.source_id, coalesce(NEW.reverses_id::text, ''),
+        to_char(NEW.posted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), told);
+    FOREACH entry IN ARRAY coalesce(chained, '{}') LOOP
+        previous := '';
+        IF entry.position > 1 THEN
+            SELECT chain_hash INTO previous FROM ledger_entry
+            WHERE account_id = entry.account_id AND currency = entry.currency AND ledger_account = 'customer'
+                AND position = entry.position - 1;
+            IF NOT FOUND THEN
+                RAISE EXCEPTION 'ledger entry % has no predecessor at position %', entry.id, entry.position - 1
+                    USING ERRCODE = 'check_violation';
+            END IF;
+        END IF;
+        IF entry.chain_hash IS DISTINCT FROM billing_link_hash(previous, entry.id, entry.account_id,
+            entry.currency, entry.position, entry.amount_minor, told) THEN
+            RAISE EXCEPTION 'ledger entry % does not carry the hash of its chain', entry.id
+                USING ERRCODE = 'check_violation';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+-- Called by that function alone.
+-- squawk-ignore ban-drop-function
+DROP FUNCTION billing_chain_hash(text, ledger_entry, ledger_transaction, text);

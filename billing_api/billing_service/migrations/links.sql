@@ -12,6 +12,8 @@ CREATE OR REPLACE FUNCTION billing_check_posting() RETURNS trigger LANGUAGE plpg
 DECLARE
     legs bigint;
     is_balanced boolean;
+    first_leg text;
+    last_leg text;
     told text;
     chained ledger_entry[];
     entry ledger_entry;
@@ -19,11 +21,12 @@ DECLARE
     wrong text;
 BEGIN
     SELECT count(*), sum(leg.amount_minor) = 0 AND min(leg.currency) = max(leg.currency),
-        string_agg(leg.ledger_account || ' ' || leg.currency || ' ' || leg.amount_minor, ','
-            ORDER BY (leg.ledger_account || ' ' || leg.currency || ' ' || leg.amount_minor) COLLATE "C"),
+        min(leg_text COLLATE "C"), max(leg_text COLLATE "C"),
         array_agg(leg) FILTER (WHERE leg.ledger_account = 'customer')
-    INTO legs, is_balanced, told, chained
-    FROM ledger_entry AS leg WHERE leg.transaction_id = NEW.id;
+    INTO legs, is_balanced, first_leg, last_leg, chained
+    FROM ledger_entry AS leg,
+        LATERAL (SELECT leg.ledger_account || ' ' || leg.currency || ' ' || leg.amount_minor) AS said (leg_text)
+    WHERE leg.transaction_id = NEW.id;
     IF legs <> NEW.leg_count THEN
         RAISE EXCEPTION 'ledger transaction % has % of its % entries', NEW.id, legs, NEW.leg_count
             USING ERRCODE = 'check_violation';
@@ -38,6 +41,14 @@ BEGIN
             RAISE EXCEPTION 'ledger transaction % does not sum to zero: %', NEW.id, wrong
                 USING ERRCODE = 'check_violation';
         END IF;
+    END IF;
+    told := first_leg || ',' || last_leg;
+    IF legs > 2 THEN
+        SELECT string_agg(leg_text, ',' ORDER BY leg_text COLLATE "C") INTO told
+        FROM (
+            SELECT ledger_account || ' ' || currency || ' ' || amount_minor AS leg_text FROM ledger_entry
+            WHERE transaction_id = NEW.id
+        ) AS leg;
     END IF;
     told := concat_ws(E'\n', NEW.id, NEW.source_kind, NEW.source_id, coalesce(NEW.reverses_id::text, ''),
         to_char(NEW.posted_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), told);

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from billing_api.billing_service import events, orders, subscription_terms
 from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.domain.undone_change import take_back_change
 from billing_api.billing_service.dunning_plan import reduced_days_of
 from billing_api.billing_service.models import Account, Invoice, PendingChange, Price, Product, Subscription
 from shared.period import Interval, IntervalUnit
@@ -74,23 +75,29 @@ def undo(account: Account, subscription: Subscription, invoice: Invoice, now: da
     """The payment of a change was given back whole: the terms before it hold again.
 
     Its credit line was credited back with the invoice, so the days of the old product are paid once more.
+    What has been paused or extended since is kept (``take_back_change``).
     """
     change = PendingChange.objects.filter(invoice=invoice, state="done").first()
     if change is None or not change.terms_before:
         return False
     before = change.terms_before
+    held = subscription_terms.as_value(subscription)
     for name in (*_PLAIN, *_IDS):
         # A change made before fixed terms were kept has none in its terms.
         setattr(subscription, name, before.get(name))
     for name in _DATES:
         setattr(subscription, name, date.fromisoformat(before[name]) if before[name] else None)
-    # Access and the next invoice follow from what was restored.
     subscription.product = Product.objects.get(id=before["product_id"])
     subscription.price = Price.objects.get(id=before["price_id"])
     subscription.reduced_days = reduced_days_of(subscription.product)
-    subscription_terms.take(subscription, subscription_terms.as_value(subscription), now)
+    earlier = subscription_terms.as_value(subscription)
+    # Access and the next invoice follow from what was restored.
+    restored = take_back_change(held, earlier, on=change.effective_on)
+    subscription_terms.take(subscription, restored, now)
     subscription.save(using="billing")
     settle(change, "undone", now)
+    if restored.period is not None:
+        move_to(subscription, restored.period.end)
     events.tell_subscription("subscription.changed", account, subscription, now)
     return True
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Final
 
+from django.db.models import Min
+
 from billing_api.billing_service import (
     actors,
     changes,
@@ -136,10 +138,11 @@ def _move_subscription(account: Account, invoice: Invoice, documents: Documents,
         case rules.Status.INCOMPLETE | rules.Status.TRIALING:
             value = rules.activate(value, today=today, period=period)
             event_type = "subscription.activated"
-        case rules.Status.PAST_DUE if not _owes(subscription):
+        case rules.Status.PAST_DUE:
             assert period is not None
-            value, event_type = rules.recover(value, period), "subscription.renewed"
-            subscription.past_due_at = None
+            subscription.past_due_at = _failing_since(subscription)
+            paid = rules.recover if subscription.past_due_at is None else rules.with_period_paid
+            value, event_type = paid(value, period), "subscription.renewed"
         case _:
             value, event_type = rules.with_period_paid(value, period), "subscription.renewed"
     subscription_terms.take(subscription, value, now)
@@ -157,6 +160,16 @@ def _period_paid(value: rules.Subscription, subscription: Subscription, invoice:
 def _owes(subscription: Subscription, but: Invoice | None = None) -> bool:
     asked = subscription.invoices.filter(status="open", kind__in=_FOR_A_PERIOD)
     return (asked if but is None else asked.exclude(id=but.id)).exists()
+
+
+def _failing_since(subscription: Subscription) -> datetime | None:
+    """The first failure of what is still open; None: nothing of it has been tried in vain.
+
+    Dunning counts from here: what waits only for our gap between two charges is nobody's failure.
+    """
+    asked = subscription.invoices.filter(status="open", kind__in=_FOR_A_PERIOD)
+    since: datetime | None = asked.aggregate(since=Min("first_failed_at"))["since"]
+    return since
 
 
 def void(account: Account, invoice: Invoice, now: datetime) -> None:
@@ -213,12 +226,13 @@ def stand_without(account: Account, invoice: Invoice, reason: str, now: datetime
     if invoice.subscription_id is None or invoice.kind not in _FOR_A_PERIOD:
         return
     subscription = Subscription.objects.get(id=invoice.subscription_id)
-    if subscription.status != rules.Status.PAST_DUE or _owes(subscription):
+    if subscription.status != rules.Status.PAST_DUE:
         return
-    value = subscription_terms.as_value(subscription)
-    assert value.period is not None
-    subscription_terms.take(subscription, rules.recover(value, value.period), now)
-    subscription.past_due_at = None
+    subscription.past_due_at = _failing_since(subscription)
+    if subscription.past_due_at is not None:
+        subscription.store("past_due_at")
+        return
+    subscription_terms.take(subscription, rules.recover(subscription_terms.as_value(subscription)), now)
     subscription.save(using="billing")
     events.tell_subscription("subscription.renewed", account, subscription, now)
 

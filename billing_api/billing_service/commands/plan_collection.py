@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from billing_api.billing_service import dunning_plan, locks, ticks
 from billing_api.billing_service.database import atomic, rerun
-from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder
+from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
 from shared.ids import new_id
 from shared.money import allocate
 
@@ -143,6 +143,21 @@ def _is_oldest(invoice: Invoice) -> bool:
 
 
 def _charged_lately(invoice: Invoice, now: datetime) -> bool:
-    others = CollectionAttempt.objects.exclude(invoice=invoice).exclude(state="withdrawn")
+    """Whether another invoice of the subscription was charged by itself within the gap, whoever began it.
+
+    An attempt may be carried out long after it was planned, and UserAPI tries a new card without one.
+    """
     assert invoice.subscription_id is not None
-    return others.filter(subscription_id=invoice.subscription_id, planned_at__gt=now - CHARGE_GAP).exists()
+    since = now - CHARGE_GAP
+    attempts = CollectionAttempt.objects.filter(subscription_id=invoice.subscription_id)
+    tried = Q(planned_at__gt=since) | Q(state__in=("succeeded", "failed"), settled_at__gt=since)
+    if attempts.exclude(invoice=invoice).exclude(state="withdrawn").filter(tried).exists():
+        return True
+    # Of the account's payments, which its index finds; the subscription is that of their invoices.
+    payments = Payment.objects.filter(
+        account_id=invoice.account_id,
+        initiator="merchant",
+        invoice__subscription_id=invoice.subscription_id,
+    )
+    charged = Q(created_at__gt=since) | Q(succeeded_at__gt=since)
+    return payments.exclude(invoice=invoice).exclude(status="cancelled").filter(charged).exists()

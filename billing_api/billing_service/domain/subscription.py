@@ -225,9 +225,10 @@ def fail_payment(subscription: Subscription) -> Subscription:
     return _moved(subscription, Action.FAIL_PAYMENT)
 
 
-def recover(subscription: Subscription, period: Period) -> Subscription:
-    """The overdue period was paid after all."""
-    return with_period_paid(_moved(subscription, Action.RECOVER), period)
+def recover(subscription: Subscription, period: Period | None = None) -> Subscription:
+    """The overdue ``period`` was paid after all; None: it is not asked for any more."""
+    moved = _moved(subscription, Action.RECOVER)
+    return moved if period is None else with_period_paid(moved, period)
 
 
 def schedule_cancel(subscription: Subscription) -> Subscription:

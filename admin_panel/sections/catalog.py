@@ -110,6 +110,9 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at ru
             self.add_error("valid_from_at", _("Say from when the next amount holds."))
         if cleaned.get("term_periods") is not None and not cleaned.get("interval_unit"):
             self.add_error("term_periods", _("Only a subscription has a fixed term."))
+        was_on_sale = not self.instance._state.adding and self.instance.product.published_at is not None
+        if was_on_sale and "currency" in self.changed_data:
+            self.add_error("currency", _("A published price keeps its currency. Add a new price instead."))
         return cleaned
 
     def save(self, commit: bool = True) -> Any:

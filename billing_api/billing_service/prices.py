@@ -15,11 +15,16 @@ def effective_minor(price: Price, now: datetime) -> int:
     return price.next_amount_minor
 
 
-def announced_minor(price: Price) -> int | None:
-    """The newest amount, when the admin has set a date from which running subscriptions pay it too."""
-    if price.valid_from_at is None:
+def announced_minor(subscription: Subscription) -> int | None:
+    """The newest amount, when the admin has set a date from which running subscriptions pay it too.
+
+    None for a price in another currency than the one agreed: its figure says nothing there.
+    """
+    price = subscription.price
+    if price.valid_from_at is None or price.currency != subscription.currency:
         return None
-    return price.amount_minor if price.next_amount_minor is None else price.next_amount_minor
+    newest: int = price.amount_minor if price.next_amount_minor is None else price.next_amount_minor
+    return newest
 
 
 def take_new_price(subscription: Subscription, period_start_on: date) -> bool:
@@ -28,7 +33,7 @@ def take_new_price(subscription: Subscription, period_start_on: date) -> bool:
     Only after the user has been told (domain rule 3); one told too late keeps the price a period longer.
     """
     price = subscription.price
-    announced = announced_minor(price)
+    announced = announced_minor(subscription)
     begins_at = start_of_day(period_start_on, subscription.time_zone)
     noticed_at = subscription.price_noticed_at
     if announced is None or price.valid_from_at is None or begins_at < price.valid_from_at:

@@ -216,6 +216,28 @@ def failures() -> dict[str, Any]:
     return {"ended": ended, "before": before, "after": _counts()}
 
 
+def published_in_another_currency() -> str:
+    """The code with which publishing a product is refused whose price has another currency since."""
+    from django.utils import timezone
+
+    from admin_panel.catalog.commands.publish import publish_product
+    from admin_panel.catalog.models import Price, Product
+    from shared.errors import AppError
+
+    product = Product.objects.using("movies").get(slug="basic")
+    price: Price = product.prices.using("movies").get(is_default=True)
+    price.currency = "USD"
+    price.save(using="movies")
+    try:
+        publish_product(product.pk, timezone.now())
+    except AppError as refusal:
+        return refusal.code
+    finally:
+        price.currency = "RUB"
+        price.save(using="movies")
+    return ""
+
+
 def _counts() -> dict[str, int]:
     """How many rows each billing table has."""
     from django.apps import apps

@@ -151,12 +151,14 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
         | {
             "prices-0-next_amount": "899.00",
             "prices-0-minimum": "799.01",
+            "prices-0-currency": "USD",
             "dunning_policy": '{"cancel_day": 2}',
             "reduced_grants": "feature:nothing-like-it",
         },
     )
     assert "The minimum is above the price." in refused.text
     assert "Say from when the next amount holds." in refused.text
+    assert "A published price keeps its currency." in refused.text
     assert "makes no sense" in refused.text
     assert "Not among the grants: feature:nothing-like-it" in refused.text
     saved = client.post(
@@ -196,6 +198,11 @@ def test_a_term_a_next_amount_and_policies_are_edited_and_published(
     )
     assert state.reduced_grants == state.grants[:1] != state.grants
     assert state.dunning_policy == {"soft_retry_days": [2, 4], "cancel_day": 10}
+
+
+def test_a_published_price_is_not_published_in_another_currency(panel: Panel) -> None:
+    """Whatever changed it: the form refuses it before."""
+    assert panel.inside("published_in_another_currency") == "price-currency-changed"
 
 
 def _product_fields(fields: dict[str, str]) -> set[str]:

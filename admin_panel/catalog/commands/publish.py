@@ -23,7 +23,8 @@ from shared.queue.messages.catalog import CollectionState, LocalizedText, PriceS
 def publish_product(product_id: UUID, now: datetime) -> Product:
     """Puts a product on sale as it stands now (``product.published``).
 
-    Raises AppError ``product-without-price`` and ``grant-unknown``; Product.DoesNotExist.
+    Raises AppError ``product-without-price``, ``grant-unknown``, ``price-currency-changed``;
+    Product.DoesNotExist.
     """
     with transaction.atomic(using=MOVIES):
         product = Product.objects.using(MOVIES).select_for_update().get(pk=product_id)
@@ -85,10 +86,24 @@ def _check(product: Product) -> None:
     if beyond := sorted(set(product.reduced_grants) - set(product.grants)):
         raise invalid("grant-unknown", "Left after the grace but not granted: " + ", ".join(beyond))
     for price in product.prices.using(MOVIES).all():
+        if _currency_when_published(product, price) not in (None, price.currency):
+            raise invalid("price-currency-changed", "A published price keeps its currency; add a new price.")
         if (price.interval_unit is None) == (product.kind == Product.Kind.RECURRING):
             raise invalid(
                 "price-interval-mismatch", "Prices of a subscription have an interval, others have none."
             )
+
+
+def _currency_when_published(product: Product, price: Price) -> str | None:
+    """The price's currency at the product's last publication; None for one that has never been on sale.
+
+    Of a price added since, the first one it had: the seed writes its prices a moment after its own time.
+    """
+    if product.published_at is None:
+        return None
+    versions = price.history.using(MOVIES).order_by("history_date", "history_id")
+    then = versions.filter(history_date__lte=product.published_at).last() or versions.first()
+    return None if then is None else str(then.currency)
 
 
 def _emit(product: Product, event_type: str, now: datetime) -> Product:

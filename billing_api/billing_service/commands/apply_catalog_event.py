@@ -10,6 +10,7 @@ from billing_api.billing_service.database import atomic
 from billing_api.billing_service.dunning_plan import policy_of
 from billing_api.billing_service.models import Price, Product
 from billing_api.billing_service.prices import effective_minor
+from shared.errors import invalid
 from shared.queue.messages.catalog import PriceState, ProductState
 
 
@@ -20,7 +21,10 @@ class CatalogApplied:
 
 
 def apply_catalog_event(state: ProductState, *, sequence: int, now: datetime) -> CatalogApplied:
-    """Stores the product whole. Running subscriptions keep the terms they were started with."""
+    """Stores the product whole. Running subscriptions keep the terms they were started with.
+
+    Raises ``dunning-policy-invalid`` and ``price-currency-changed``: the event is parked, nothing is stored.
+    """
     policy_of(state.dunning_policy)  # one that makes no sense is refused here, not when a payment fails
     with atomic():
         Product.objects.bulk_create([_product(state, sequence=0)], ignore_conflicts=True)
@@ -63,6 +67,9 @@ def _product(state: ProductState, sequence: int) -> Product:
 def _store_price(product_id: UUID, price: PriceState, now: datetime) -> None:
     """An amount whose date is ahead waits beside the one that holds until then."""
     held = Price.objects.filter(id=price.price_id).first()
+    if held is not None and held.currency != price.amount.currency:
+        # Agreed amounts and announced ones are figures of one currency: another one is another price.
+        raise invalid("price-currency-changed", "A published price keeps its currency; make a new price.")
     amount, upcoming = price.amount.amount, price.next_amount.amount if price.next_amount else None
     # An older catalogue sent the newest amount alone: what held before is known from the row.
     if upcoming is None and held is not None and price.valid_from is not None and price.valid_from > now:

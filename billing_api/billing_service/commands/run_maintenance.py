@@ -215,7 +215,7 @@ def _priced_anew() -> Iterable[tuple[UUID, UUID]]:
     )
     unknown = Q(price_noticed_minor__isnull=True) | ~Q(price_noticed_minor=F("announced"))
     return _pairs(
-        live.filter(price__valid_from_at__isnull=False)
+        live.filter(price__valid_from_at__isnull=False, price__currency=F("currency"))
         .annotate(announced=announced)
         .filter(unknown & ~Q(unit_minor=F("announced")))
     )
@@ -223,7 +223,7 @@ def _priced_anew() -> Iterable[tuple[UUID, UUID]]:
 
 def _notice(account: Account, subscription_id: UUID, now: datetime) -> int:
     subscription = Subscription.objects.select_related("price").get(id=subscription_id)
-    announced = announced_minor(subscription.price)
+    announced = announced_minor(subscription)
     if announced is None or announced in (subscription.unit_minor, subscription.price_noticed_minor):
         return 0
     subscription.price_noticed_minor, subscription.price_noticed_at = announced, now

@@ -65,6 +65,51 @@ def test_without_a_date_or_a_notice_the_price_stays(world) -> None:
     assert renew(world, anna) == 69900
 
 
+def test_a_price_keeps_its_currency(world: Any) -> None:
+    """An event that says otherwise is parked whole: 5.99 dollars were once charged as 5.99 roubles."""
+    from billing_api.billing_service.commands.apply_catalog_event import apply_catalog_event
+    from billing_api.billing_service.models import Price
+    from shared.money import Money
+    from shared.period import IntervalUnit
+    from shared.queue.messages.catalog import LocalizedText, PriceState, ProductState
+
+    shop(world)
+    dollars = PriceState(
+        price_id=world.basic_price,
+        amount=Money(599, "USD"),
+        interval_unit=IntervalUnit.MONTH,
+        valid_from=JUNE,
+    )
+    words = LocalizedText(ru="в долларах", en="in dollars")
+    state = ProductState(
+        product_id=world.basic, slug="basic", kind="recurring", group="plans", title=words, description=words,
+        grants=[], prices=[dollars], status="published", updated_at=world.now,
+    )  # fmt: skip
+    with pytest.raises(AppError, match="price-currency-changed"):
+        apply_catalog_event(state, sequence=2, now=world.now)
+    price = Price.objects.select_related("product").get(id=world.basic_price)
+    assert (price.currency, price.product.sequence, price.valid_from_at) == ("RUB", 1, None)
+
+
+def test_a_price_that_is_in_another_currency_reaches_no_subscriber(world: Any) -> None:
+    """Rows from before such an event was refused."""
+    from billing_api.billing_service.models import Price
+
+    shop(world)
+    anna, started = subscriber(world)
+    world.now = datetime(2026, 5, 11, 12, tzinfo=UTC)
+    other = {"currency": "USD", "amount_minor": 599, "valid_from_at": datetime(2026, 5, 20, tzinfo=UTC)}
+    Price.objects.filter(id=world.basic_price).update(**other)
+    assert maintain(world).price_notices == 0
+    subscription = world.subscription(started)
+    # Told of it by an earlier version.
+    subscription.price_noticed_minor, subscription.price_noticed_at = 599, world.now
+    subscription.save(using="billing")
+    assert renew(world, anna) == 49900
+    world.now = datetime(2026, 6, 11, 12, tzinfo=UTC)
+    assert renew(world, anna) == 49900
+
+
 def policy(world: Any, **given: Any) -> None:
     from billing_api.billing_service.models import Product
 

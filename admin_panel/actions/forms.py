@@ -14,6 +14,7 @@ from unfold.widgets import (
 )
 
 from shared.money import MAX_AMOUNT_MINOR, decimal_text_to_minor
+from shared.plain_text import one_line
 
 REASON_LENGTH = 150
 
@@ -57,6 +58,11 @@ class ActionForm(forms.Form):
         super().__init__(*args, **options)
         own = [name for name in self.fields if name not in ("reason", "token")]
         self.order_fields([*own, "reason", "token"])
+
+    def clean_reason(self) -> str:
+        """One line, as it is written on documents and sent to the other services."""
+        reason: str = self.cleaned_data["reason"]
+        return one_line(reason)
 
     def summary(self) -> list[tuple[Any, Any]]:
         """(label, what was entered) of a valid form, as shown above the preview."""

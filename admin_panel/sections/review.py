@@ -73,7 +73,7 @@ class ReviewItemAdmin(ReadOnlyAdmin):
         word_filter(
             "kind", _("kind"),
             "money_without_invoice", "paid_after_end", "debt_after_refund", "payment_disagrees",
-            "refund_refused", "refund_unknown",
+            "refund_refused", "refund_unknown", "collection_refused",
             "billing_set_aside", "missed_periods_cap", "trial_repeated",
         ),
     )  # fmt: skip

@@ -106,6 +106,7 @@ WORDS: Final[dict[str, Any]] = {
     "payment_disagrees": _("services disagree about a payment"),
     "refund_refused": _("refund refused"),
     "refund_unknown": _("nobody knows whether a refund was sent"),
+    "collection_refused": _("a charge is refused by another service"),
     "billing_set_aside": _("set aside by the billing run"),
     "missed_periods_cap": _("too many missed periods at once"),
     "trial_repeated": _("a second trial with one card"),

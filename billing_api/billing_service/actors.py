@@ -16,6 +16,7 @@ from billing_api.billing_service.posting_statements import link_name
 from shared import correlation
 from shared.errors import invalid
 from shared.ids import new_id
+from shared.plain_text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ SYSTEM = Actor("system", "billing")
 
 
 def require_reason(reason: str) -> str:
-    """The reason without spaces around; raises ``reason-missing``."""
-    text = reason.strip()
+    """The reason as one line; raises ``reason-missing``."""
+    text = one_line(reason)
     if not text:
         raise invalid("reason-missing", "Say why: the reason is kept with the change.")
     return text

@@ -9,6 +9,7 @@ from uuid import UUID
 from billing_api.billing_service.models import Account, ReviewItem
 
 BILLING_SET_ASIDE: Final = "billing_set_aside"
+COLLECTION_REFUSED: Final = "collection_refused"
 REFUND_UNKNOWN: Final = "refund_unknown"
 DEBT_AFTER_REFUND: Final = "debt_after_refund"
 

@@ -18,9 +18,8 @@ from pay_api.pay_service.settle_review import Finding
 from pay_api.pay_service.transitions import decline_of
 from pay_api.providers.registry import DEFAULT
 from shared.money import Money
+from shared.plain_text import RECEIPT_LABEL_LENGTH
 from shared.queue.messages.payments import PaymentStatus
-
-_LABEL_LENGTH = 128
 
 
 def _positive(value: Money) -> Money:
@@ -106,7 +105,7 @@ class PayerBody(_Body):
 class ReceiptLineBody(_Body):
     """One line of the receipt; ``amount`` is the line's total."""
 
-    label: Annotated[str, Field(min_length=1, max_length=_LABEL_LENGTH), AfterValidator(_plain)]
+    label: Annotated[str, Field(min_length=1, max_length=RECEIPT_LABEL_LENGTH), AfterValidator(_plain)]
     quantity: int = Field(ge=1, le=10_000, strict=True)
     amount: PositiveMoney
     vat_rate_bp: Literal[0, 500, 700, 1000, 2000, 2200] | None

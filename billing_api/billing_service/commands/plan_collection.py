@@ -15,6 +15,7 @@ from billing_api.billing_service.database import atomic, rerun
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
 from shared.ids import new_id
 from shared.money import allocate
+from shared.plain_text import RECEIPT_LABEL_LENGTH, one_line
 
 BATCH: Final = 500
 # Missed periods are billed at once but not charged at once: one charge per subscription in this time.
@@ -113,6 +114,8 @@ def _plan(account: Account, invoice_id: UUID, now: datetime) -> int:
 def _receipt(account: Account, invoice: Invoice) -> list[dict[str, object]]:
     """Lines of the fiscal receipt in the customer's language; they add up to what is charged.
 
+    A description holds what staff typed (a reason, a title): the receipt takes one short line of it.
+
     What balance, earlier payments or credit notes took of the invoice is spread over its lines exactly.
     """
     language = "ru" if account.locale.startswith("ru") else "en"
@@ -120,7 +123,7 @@ def _receipt(account: Account, invoice: Invoice) -> list[dict[str, object]]:
     parts = allocate(invoice.amount_due_minor, [line.net_minor for line in lines])
     return [
         {
-            "label": line.description.get(language, ""),
+            "label": one_line(line.description.get(language, ""), RECEIPT_LABEL_LENGTH) or invoice.number,
             "quantity": line.quantity,
             "amount": {"amount": part, "currency": invoice.currency},
             "vat_rate_bp": line.vat_rate_bp,

@@ -15,13 +15,22 @@ from billing_api.billing_service.models import (
     LIVE_ATTEMPTS,
     Account,
     CollectionAttempt,
+    Invoice,
     OutgoingOrder,
     Subscription,
 )
+from billing_api.billing_service.reports import COLLECTION_REFUSED, report, resolve
+from shared import logs
 from shared.errors import not_found
 
+# The final refusals of a charge; with them nothing more is tried.
+NOBODY_AGREED: Final = frozenset({"no-consent", "no-method"})
+# What only a correction of ours can change: until when a refused charge is left alone.
+FAULT_WAIT: Final = timedelta(hours=1)
 # Another payment of the invoice is under way: it may succeed and make this one needless.
 IN_PROGRESS_WAIT: Final = timedelta(minutes=1)
+
+log = logs.logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,8 @@ def settle_collection_answer(attempt_id: UUID, answer: OrderAnswer, *, now: date
     """``no-consent`` and ``no-method`` are final: the invoice waits for the user; a trial ends, unless its
     product says that the invoice stays open for the user to pay (``trial_without_method``).
 
-
+    Any other refusal is a fault of ours, not of the customer: it begins no dunning, stands among the findings
+    (``collection_refused``) until a charge is taken, and a new attempt is made every ``FAULT_WAIT``.
     Anything unclear is sent again with the same key. Raises ``collection-attempt-not-found``.
     """
     with atomic():
@@ -51,19 +61,48 @@ def settle_collection_answer(attempt_id: UUID, answer: OrderAnswer, *, now: date
                 orders.settle(order, "sent", now)
                 attempt.state = "accepted"
                 attempt.store("state")
+                resolve(COLLECTION_REFUSED, attempt.invoice_id, now)
             case "later":
                 wait = IN_PROGRESS_WAIT if answer.code == "payment-in-progress" else None
                 orders.try_again(order, now, answer.code, wait)
             case "refused":
                 orders.settle(order, "refused", now, answer.code)
-                _refuse(account, attempt, answer.code, now)
+                attempt.state, attempt.refusal, attempt.settled_at = "refused", answer.code, now
+                attempt.store("state", "refusal", "settled_at")
+                if answer.code in NOBODY_AGREED:
+                    _wait_for_user(account, attempt, now)
+                else:
+                    _put_off(account, attempt, now)
         return CollectionSettled(attempt.id, attempt.state)
 
 
-def _refuse(account: Account, attempt: CollectionAttempt, code: str, now: datetime) -> None:
-    attempt.state, attempt.refusal, attempt.settled_at = "refused", code, now
-    attempt.store("state", "refusal", "settled_at")
+def _put_off(account: Account, attempt: CollectionAttempt, now: datetime) -> None:
+    """Another attempt later, under a key of its own: a refusal is stored with the key it was given to."""
     invoice = attempt.invoice
+    if invoice.status != "open":
+        return
+    invoice.collection = _collection_of(invoice)
+    invoice.next_collection_at, invoice.updated_at = now + FAULT_WAIT, now
+    invoice.store("collection", "next_collection_at", "updated_at")
+    if OutgoingOrder.objects.filter(invoice_id=invoice.id, kind="close_payments", state="pending").exists():
+        return  # PayAPI has closed the invoice as we asked: it is about to end
+    log.error("collection-refused", invoice_id=str(invoice.id), code=attempt.refusal)
+    detail = {"code": attempt.refusal, "payment_id": str(attempt.id)}
+    report(COLLECTION_REFUSED, account, ("invoice", invoice.id), detail, now)
+
+
+def _collection_of(invoice: Invoice) -> str:
+    """Where its collection stands without the attempt that was not taken."""
+    if invoice.overdue_at is not None:
+        return "overdue"
+    if invoice.collection_failures:
+        return "failed"
+    return "partially_paid" if invoice.paid_minor else "none"
+
+
+def _wait_for_user(account: Account, attempt: CollectionAttempt, now: datetime) -> None:
+    invoice = attempt.invoice
+    resolve(COLLECTION_REFUSED, invoice.id, now)
     subscription = Subscription.objects.get(id=attempt.subscription_id)
     trial_is_over = subscription.status == "trialing"
     dunning_plan.take_refusal(account, invoice, now)

@@ -59,12 +59,12 @@ class World:
     ) -> tuple[UUID, UUID]:
         """``terms``: what the product says beside its price; a trial needs no card unless they say so."""
         product_id, price_id = product_id or new_id(), price_id or new_id()
+        title = LocalizedText(ru=f"Подписка {slug}", en=f"{slug} plan")
         state = ProductState(
             product_id=product_id,
             slug=slug,
             kind=kind,
             group="cinema" if kind == "recurring" else "films",
-            title=LocalizedText(ru=f"Подписка {slug}", en=f"{slug} plan"),
             description=LocalizedText(ru="", en=""),
             grants=[f"collection:{slug}"],
             prices=[
@@ -78,7 +78,7 @@ class World:
             ],
             status=status,
             updated_at=self.now,
-            **{"trial_needs_method": False, **(terms or {})},
+            **{"trial_needs_method": False, "title": title, **(terms or {})},
         )
         apply_catalog_event(state, sequence=sequence, now=self.now)
         return product_id, price_id

@@ -323,7 +323,10 @@ async def charges_at_work(session: AsyncSession, method_id: UUID) -> bool:
 
 
 async def upsert_method(session: AsyncSession, method: PaymentMethod, now: datetime) -> PaymentMethod:
-    """Saves a card, or renews the token of the same card of the same user; gives the row as stored."""
+    """Saves a card, or renews the token of the same card of the same user; gives the row as stored.
+
+    It names the payment that saved it last: UserAPI settles the consent given with that payment by it.
+    """
     table = PaymentMethod.__table__
     values = {
         column.name: getattr(method, column.name) for column in table.columns if column.name != "detached_at"
@@ -333,7 +336,11 @@ async def upsert_method(session: AsyncSession, method: PaymentMethod, now: datet
         index_elements=["user_id", "provider", "terminal_id", "fingerprint"],
         # Literal: a parameter here matches the partial index only until Postgres makes a generic plan.
         index_where=text("status = 'active'"),
-        set_={"token_encrypted": method.token_encrypted, "updated_at": now},
+        set_={
+            "token_encrypted": method.token_encrypted,
+            "saved_by_payment_id": method.saved_by_payment_id,
+            "updated_at": now,
+        },
     )
     saved = await session.execute(
         statement.returning(PaymentMethod), execution_options={"populate_existing": True}

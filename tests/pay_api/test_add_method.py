@@ -104,3 +104,22 @@ async def test_holds_of_purchases_end_after_seven_days(pay: Pay, ctx: Context) -
     assert shown["captured"]["amount"] == 0
     again = pay.body(invoice_id=view["invoice_id"], user_id=view["user_id"])
     assert (await pay.start(again)).json()["status"] == "succeeded"
+
+
+async def test_a_card_saved_again_names_the_payment_that_saved_it_last(pay: Pay, db: asyncpg.Pool) -> None:
+    """UserAPI settles the consent given with that payment by it."""
+    user_id, first = await add(pay)
+    again = {
+        "payment_id": str(new_id()),
+        "card_cryptogram": pay.cryptogram(OK),
+        "payer": {"locale": "ru"},
+    }
+    path = f"/v1/customers/{user_id}/payment-methods"
+    second = await pay.post(path, again, again["payment_id"])
+    (method,) = await methods(pay, user_id)
+    assert [answer.json()["payment_method_id"] for answer in (first, second)] == [method["id"]] * 2
+    told = await db.fetch(
+        "SELECT envelope->'data'->>'saved_by_payment_id' AS payment_id FROM outbox"
+        " WHERE event_type = 'payment_method.saved' ORDER BY id"
+    )
+    assert [row["payment_id"] for row in told] == [first.json()["id"], again["payment_id"]]

@@ -147,6 +147,7 @@ async def store(session: AsyncSession, word: PaymentWord, now: datetime) -> Paym
         row.state_sequence = word.sequence
         row.known_at = row.known_at or now
     row.events_url = word.events_url or row.events_url
+    row.payer = None
     await session.flush()
     await consents.settle(session, row, now)
     return row
@@ -190,3 +191,14 @@ async def store_method(session: AsyncSession, state: PaymentMethodState, now: da
     )
     if detached_at:
         await consents.revoke_of_method(session, state.payment_method_id, "method-detached", now)
+    elif state.saved_by_payment_id is not None:
+        await _give_method(session, state.saved_by_payment_id, state.payment_method_id, now)
+
+
+async def _give_method(session: AsyncSession, payment_id: UUID, method_id: UUID, now: datetime) -> None:
+    """The card a payment has saved: told of after its success when the provider named the token late."""
+    row = await lock(session, payment_id)
+    if row is not None and row.method_id is None:
+        row.method_id = method_id
+        await session.flush()
+        await consents.settle(session, row, now)

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from shared.clock import ManualClock
 from tests.user_api.commerce.conftest import CONSENT, Catalogue, Person, card
 from tests.user_api.commerce.fakes import FakePayApi
@@ -125,3 +127,25 @@ async def test_a_detached_card_ends_its_consents(
     (consent,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
     assert consent["status"] == "revoked"
     assert (await anna.get("/v1/me/payment-methods")).json()["items"] == []
+
+
+@pytest.mark.parametrize("first", ["success", "card"])
+async def test_a_card_told_of_beside_its_payment_makes_the_consent_hold(
+    anna: Person, catalogue: Catalogue, pay: FakePayApi, handlers: EventHandlers, first: str
+) -> None:
+    """A token named late: no word of the payment has the card, but the card's word has the payment."""
+    product = await catalogue.product("feature:uhd")
+    bought = await anna.buy(product, payment=card("challenge", save=True), consent=CONSENT)
+    payment_id = UUID(bought.json()["payment"]["id"])
+    pay.succeed(payment_id)
+    (saved,) = (event for event in pay.events if event.type == "payment_method.saved")
+    (succeeded,) = (event for event in pay.events if event.type == "payment.succeeded")
+    succeeded = succeeded.model_copy(update={"data": succeeded.data | {"payment_method_id": None}})
+    order = [succeeded, saved] if first == "success" else [saved, succeeded]
+    await handlers.handle_payment_event(order[0])
+    (consent,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    assert consent["status"] == "pending"
+    await handlers.handle_payment_event(order[1])
+    (consent,) = (await anna.get("/v1/me/recurring-payments")).json()["items"]
+    (method,) = (await anna.get("/v1/me/payment-methods")).json()["items"]
+    assert (consent["status"], consent["payment_method_id"]) == ("active", method["id"])

@@ -210,7 +210,8 @@ class FakePayApi(FakeService):
             "updated_at": now,
         }
         if not declined:
-            self.methods[method_id] = {"user_id": user_id, "status": "active"}
+            saved = {"user_id": user_id, "status": "active", "payment_id": body.payment_id}
+            self.methods[method_id] = saved
             self._tell_method(method_id, "payment_method.saved")
         return 201, self.view(body.payment_id)
 
@@ -372,6 +373,7 @@ class FakePayApi(FakeService):
             expires_month=12,
             expires_year=2030,
             fingerprint="f",
+            saved_by_payment_id=method.get("payment_id"),
             created_at=self.clock.now(),
             updated_at=self.clock.now(),
         )

@@ -46,7 +46,8 @@ class FakeService:
         self.hold: dict[str, asyncio.Event] = {}
         self.reached = asyncio.Event()  # a held call has come
         self.events: list[Envelope] = []
-        self._answers: dict[tuple[str, str], tuple[str, int, Any]] = {}
+        self._claims: dict[tuple[str, str], str] = {}
+        self._answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self._sequences: dict[UUID, int] = {}
         self.app = FastAPI()
         self.app.add_exception_handler(Refusal, self._on_refusal)
@@ -81,17 +82,18 @@ class FakeService:
         assert key, f"{operation} needs an Idempotency-Key"
         self.calls.append((operation, body))
         fingerprint = hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+        # A key remembers its first request even when nothing came of that.
+        if self._claims.setdefault((operation, key), fingerprint) != fingerprint:
+            raise Refusal(422, "idempotency-key-reused")
         known = self._answers.get((operation, key))
         if known is not None:
-            if known[0] != fingerprint:
-                raise Refusal(422, "idempotency-key-reused")
-            return JSONResponse(known[2], known[1])
+            return JSONResponse(known[1], known[0])
         self._fault(operation, "before")
         if operation in self.hold:
             self.reached.set()
             await self.hold[operation].wait()
         status, answer = work()
-        self._answers[operation, key] = (fingerprint, status, answer)
+        self._answers[operation, key] = (status, answer)
         self._fault(operation, "after")
         return JSONResponse(answer, status)
 

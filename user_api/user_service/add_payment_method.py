@@ -10,19 +10,13 @@ from sqlalchemy.dialects.postgresql import insert
 from shared.errors import AppError
 from shared.ids import new_id
 from shared.money import Money
-from user_api.user_service import consents, payment_copy, repository
+from user_api.user_service import consents, intents, payment_copy, repository
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment
 from user_api.user_service.consents import Consent
 from user_api.user_service.customer import load_customer
-from user_api.user_service.start_payment import (
-    CardCryptogram,
-    PaymentWish,
-    find_at_pay_api,
-    find_request,
-    is_final_refusal,
-    withdraw_intent,
-)
+from user_api.user_service.intents import Intent
+from user_api.user_service.start_payment import CardCryptogram, PaymentWish
 
 # What PayAPI holds for a moment; its own word replaces this with its answer.
 CHECK: Final = Money(100, "RUB")
@@ -43,14 +37,11 @@ async def add_payment_method(
     """
     assert isinstance(wish.method, CardCryptogram)
     customer = await load_customer(commerce.sessions, user_id)
-    payment_id, is_new = await _commit_intent(commerce, request_id, user_id, wish.consent, subscription_id)
-    view = None if is_new else await find_at_pay_api(commerce, payment_id)
+    payer = intents.payer_of(customer.email, wish.ip, wish.locale)
+    intent = await _commit_intent(commerce, request_id, user_id, payer, wish.consent, subscription_id)
+    view = None if intent.tried_at is None else await intents.find_at_pay_api(commerce, intent.payment_id)
     if view is None:
-        payer = {"email": customer.email, "ip": wish.ip, "locale": wish.locale}
-        body: dict[str, Any] = {
-            "payment_id": str(payment_id),
-            "payer": {name: value for name, value in payer.items() if value is not None},
-        }
+        body: dict[str, Any] = {"payment_id": str(intent.payment_id), "payer": intent.payer}
         if wish.method.cardholder_name:
             body["cardholder_name"] = wish.method.cardholder_name
         if wish.return_url:
@@ -58,9 +49,7 @@ async def add_payment_method(
         try:
             view = await commerce.pay_api.add_method(user_id, body, wish.method.cryptogram)
         except AppError as error:
-            if is_final_refusal(error, payment_id):
-                await withdraw_intent(commerce, payment_id)
-            raise
+            view = await intents.after_refusal(commerce, intent, error)
     async with commerce.sessions.begin() as session:
         return await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
 
@@ -69,14 +58,15 @@ async def _commit_intent(
     commerce: Commerce,
     request_id: UUID,
     user_id: UUID,
+    payer: dict[str, Any],
     consent: Consent | None,
     subscription_id: UUID | None,
-) -> tuple[UUID, bool]:
+) -> Intent:
     now = commerce.clock.now()
     async with commerce.sessions.begin() as session:
-        known = await find_request(session, request_id)
+        known = await intents.take_up(session, request_id, payer, now)
         if known is not None:
-            return known.id, False
+            return known
         await repository.hold_user(session, user_id)
         payment_id = new_id()
         await session.execute(
@@ -90,6 +80,7 @@ async def _commit_intent(
                 amount_minor=CHECK.amount,
                 captured_minor=0,
                 refunded_minor=0,
+                payer=payer,
                 created_at=now,
                 updated_at=now,
             )
@@ -104,4 +95,4 @@ async def _commit_intent(
                 payment_method_id=None,
                 now=now,
             )
-    return payment_id, True
+    return Intent(payment_id, payer)

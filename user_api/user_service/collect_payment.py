@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.errors import AppError, Kind, conflict, invalid
+from shared.errors import AppError, conflict, invalid
 from shared.money import Money
 from user_api.clients.pay_api import PaymentView
-from user_api.user_service import consents, payment_copy, repository
+from user_api.user_service import consents, intents, payment_copy, repository
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment, PaymentMethod
-from user_api.user_service.customer import load_customer
-from user_api.user_service.start_payment import find_at_pay_api
+from user_api.user_service.intents import Intent
+from user_api.user_service.models import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +36,22 @@ async def collect_payment(commerce: Commerce, collection: Collection) -> Payment
     """Commits the intent under the consent's lock, then passes the same key on; the outcome comes by event.
 
     Raises ``no-consent`` and ``no-method`` (409, final), PayAPI's refusals, and NoAnswer when it is not
-    known whether PayAPI took it: the same key resumes. A payment PayAPI knows is never judged again.
+    known whether PayAPI took it: the same key resumes. ``idempotency-key-reused`` (422): PayAPI knows the id
+    from a request of other words and made no payment of it. A payment PayAPI knows is never judged again.
     """
-    intent = await _commit_intent(commerce, collection)
-    if intent.is_known:
+    chosen = await _commit_intent(commerce, collection)
+    if chosen.is_known:
         return await commerce.pay_api.get_payment(collection.payment_id)
-    view = None if intent.is_new else await find_at_pay_api(commerce, collection.payment_id)
+    is_first = chosen.intent.tried_at is None
+    view = None if is_first else await intents.find_at_pay_api(commerce, collection.payment_id)
     if view is None:
-        view = await _start(commerce, collection, intent.method_id)
+        view = await _start(commerce, collection, chosen)
     async with commerce.sessions.begin() as session:
         await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
     return view
 
 
-async def _start(commerce: Commerce, collection: Collection, method_id: UUID) -> PaymentView:
-    customer = await load_customer(commerce.sessions, collection.user_id)
+async def _start(commerce: Commerce, collection: Collection, chosen: _Chosen) -> PaymentView:
     body: dict[str, Any] = {
         "payment_id": str(collection.payment_id),
         "invoice_id": str(collection.invoice_id),
@@ -59,31 +59,32 @@ async def _start(commerce: Commerce, collection: Collection, method_id: UUID) ->
         "amount": collection.amount.as_json(),
         "description": collection.description,
         "initiator": "merchant",
-        "method": {"kind": "saved_method", "payment_method_id": str(method_id)},
-        "payer": {"email": customer.email, "locale": customer.locale},
+        "method": {"kind": "saved_method", "payment_method_id": str(chosen.method_id)},
+        "payer": chosen.intent.payer,
         "receipt": collection.receipt,
     }
     try:
         return await commerce.pay_api.start_payment(collection.payment_id, body, None)
     except AppError as error:
-        if error.kind not in (Kind.UNAVAILABLE, Kind.TOO_MANY) and error.code != "request-in-progress":
-            await _withdraw_intent(commerce, collection.payment_id)
-        raise
+        if error.code == "payment-method-unusable":
+            await intents.withdraw_intent(commerce, collection.payment_id)
+            raise _no_method() from error
+        return await intents.after_refusal(commerce, chosen.intent, error, id_is_given=True)
 
 
 @dataclass(frozen=True, slots=True)
-class _Intent:
-    """``is_known``: PayAPI has told of the payment; not ``is_new``: an earlier run may have reached it."""
+class _Chosen:
+    """``is_known``: PayAPI has told of the payment."""
 
+    intent: Intent
     method_id: UUID
     is_known: bool
-    is_new: bool
 
 
-async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
+async def _commit_intent(commerce: Commerce, collection: Collection) -> _Chosen:
     now = commerce.clock.now()
     async with commerce.sessions.begin() as session:
-        is_held = await _hold_user(session, collection.user_id)
+        user = await _hold_user(session, collection.user_id)
         held = await consents.lock_of_subscription(session, collection.subscription_id)
         known = await payment_copy.lock(session, collection.payment_id)
         if known is not None and (
@@ -91,11 +92,15 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
         ):
             raise invalid("idempotency-key-reused", "This key was used with another request.")
         if known is not None and known.known_at is not None and known.method_id is not None:
-            return _Intent(known.method_id, is_known=True, is_new=False)
+            return _Chosen(Intent(known.id, {}, known.updated_at), known.method_id, is_known=True)
         active = next((row for row in held if row.status == "active"), None)
-        if not is_held or active is None or active.user_id != collection.user_id:
+        if user is None or active is None or active.user_id != collection.user_id:
             raise conflict("no-consent", "There is no consent to charge this subscription automatically.")
         method_id = await _usable_method(session, active.payment_method_id)
+        payer = intents.payer_of(user.email, None, user.locale)
+        intent = Intent(collection.payment_id, payer)
+        if known is not None:
+            intent = Intent(known.id, known.payer or payer, known.updated_at)
         await session.execute(
             insert(Payment)
             .values(
@@ -110,6 +115,7 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
                 amount_minor=collection.amount.amount,
                 captured_minor=0,
                 refunded_minor=0,
+                payer=payer,
                 created_at=now,
                 updated_at=now,
             )
@@ -120,25 +126,24 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> _Intent:
         )
     # A run that broke off before PayAPI answered goes on with the method it had chosen: same key, same body.
     chosen = known.method_id if known is not None and known.method_id else method_id
-    return _Intent(chosen, is_known=False, is_new=known is None)
+    return _Chosen(intent, chosen, is_known=False)
 
 
-async def _hold_user(session: AsyncSession, user_id: UUID) -> bool:
-    """False for an erased account: every consent ended with it, one given at that very moment too."""
+async def _hold_user(session: AsyncSession, user_id: UUID) -> User | None:
+    """None for an erased account: every consent ended with it, one given at that very moment too."""
     try:
         await repository.hold_user(session, user_id)
     except AppError:
-        return False
-    return True
+        return None
+    return await repository.find_user(session, user_id)
 
 
 async def _usable_method(session: AsyncSession, payment_method_id: UUID | None) -> UUID:
     method = await session.get(PaymentMethod, payment_method_id) if payment_method_id else None
     if method is None or method.detached_at is not None:
-        raise conflict("no-method", "The saved method of this subscription cannot be charged any more.")
+        raise _no_method()
     return method.id
 
 
-async def _withdraw_intent(commerce: Commerce, payment_id: UUID) -> None:
-    async with commerce.sessions.begin() as session:
-        await session.execute(delete(Payment).where(Payment.id == payment_id, Payment.known_at.is_(None)))
+def _no_method() -> AppError:
+    return conflict("no-method", "The saved method of this subscription cannot be charged any more.")

@@ -126,6 +126,7 @@ class Payment(Base):
 
     ``known_at`` is NULL until PayAPI has answered or sent an event: such a row is an intent, not shown.
     ``request_id`` is the row of the Idempotency-Key it was made for (NULL: made elsewhere or by an event).
+    ``payer`` is what PayAPI is told of them, kept only until it has answered.
     """
 
     __tablename__ = "payments"
@@ -139,6 +140,7 @@ class Payment(Base):
             "id",
             postgresql_where=text("initiator = 'merchant' AND status = 'created'"),
         ),
+        Index("ix_payments_unanswered", "updated_at", postgresql_where=text("known_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -157,9 +159,12 @@ class Payment(Base):
     decline: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     next_action: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     events_url: Mapped[str | None]
+    payer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     known_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
-    updated_at: Mapped[datetime]  # PayAPI's moment of the state held here
+    updated_at: Mapped[
+        datetime
+    ]  # PayAPI's moment of the state held here; of an intent: when it was tried last
     state_sequence: Mapped[int | None] = mapped_column(BigInteger)  # of the event it came by; NULL: an answer
 
 

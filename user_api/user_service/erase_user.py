@@ -23,10 +23,12 @@ from user_api.user_service import consents, repository
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment
 from user_api.user_service.events import add_user_event
+from user_api.user_service.intents import list_given_up, settle_given_up
 from user_api.user_service.models import AccountAction, AccountMessage, Erasure, LoginThrottle, User
 from user_api.user_service.throttle_login import keys
 
-# Whatever may still move money: an intent PayAPI has not answered included (it is ``created``).
+# Whatever may still move money: an intent PayAPI has not answered included (it is ``created``), until it is
+# given up (intents.py).
 UNSETTLED: Final = (
     PaymentStatus.CREATED,
     PaymentStatus.PROCESSING,
@@ -46,6 +48,8 @@ async def erase_user(commerce: Commerce, user_id: UUID, password_hash: str) -> E
     ``password_hash`` is the one just confirmed. Raises ``payment-in-progress`` (409) while money is on its
     way, ``password-changed-meanwhile`` (409), and PayAPI's unavailability. Finish it with ``finish_erasure``.
     """
+    for given_up in await list_given_up(commerce, 100, user_id):
+        await settle_given_up(commerce, *given_up)
     await _ask_about_refunds(commerce, user_id)
     now = commerce.clock.now()
     async with commerce.sessions.begin() as session:
@@ -189,7 +193,7 @@ async def _forget_cards(session: AsyncSession, user_id: UUID) -> None:
     await session.execute(
         update(Payment)
         .where(Payment.user_id == user_id)
-        .values(card_mask=None, decline=None, next_action=None, events_url=None)
+        .values(card_mask=None, decline=None, next_action=None, events_url=None, payer=None)
     )
 
 

@@ -8,12 +8,12 @@ from uuid import UUID
 from shared.errors import conflict, invalid, not_found
 from shared.queue.messages.invoices import InvoiceStatus
 from user_api.clients.billing_api import InvoiceView
+from user_api.user_service import intents
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment
 from user_api.user_service.customer import load_customer
 from user_api.user_service.start_payment import (
     PaymentWish,
-    find_request,
     refuse_useless_consent,
     start_payment,
 )
@@ -42,7 +42,7 @@ async def pay_invoice(
     if wish.consent and invoice.subscription_id is None:
         raise invalid("consent-not-applicable", "This invoice belongs to no subscription.")
     async with commerce.sessions() as session:
-        resumed = await find_request(session, request_id) is not None
+        resumed = await intents.find_request(session, request_id) is not None
     if not resumed and (invoice.status is not InvoiceStatus.OPEN or invoice.amount_due.amount <= 0):
         raise conflict(
             "invoice-not-payable", "Only an open invoice can be paid.", invoice_status=invoice.status.value

@@ -14,6 +14,8 @@ from shared import logs
 from shared.errors import AppError, Kind, unavailable
 from shared.ids import derived_id
 from shared.queue.messages.payments import PaymentStatus
+from user_api.clients.pay_api import PaymentView
+from user_api.user_service import payment_copy
 from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment, RecurringPayment
 
@@ -46,9 +48,12 @@ async def close_queued_charges(commerce: Commerce, subscription_ids: Sequence[UU
         await _close(commerce, payment_id, polls=MOST_POLLS)
 
 
-async def close_unpermitted_charges(commerce: Commerce) -> int:
-    """Closes whatever is queued without a consent: what a process that died left behind. Gives how many."""
-    found = await _find(commerce, true())
+async def close_unpermitted_charges(commerce: Commerce, limit: int) -> int:
+    """Closes what is queued without a consent: what a process that died left behind. Gives how many.
+
+    The newest first: one that nobody can close does not keep the others waiting.
+    """
+    found = await _find(commerce, true(), limit)
     for payment_id in found:
         try:
             await _close(commerce, payment_id, polls=0)
@@ -57,10 +62,16 @@ async def close_unpermitted_charges(commerce: Commerce) -> int:
     return len(found)
 
 
-async def _find(commerce: Commerce, which: ColumnElement[bool]) -> Sequence[UUID]:
+async def _find(commerce: Commerce, which: ColumnElement[bool], limit: int | None = None) -> Sequence[UUID]:
+    newest_first = select(Payment.id).where(which, *_UNPERMITTED).order_by(Payment.id.desc())
     async with commerce.sessions() as session:
-        found = await session.scalars(select(Payment.id).where(which, *_UNPERMITTED).order_by(Payment.id))
-        return found.all()
+        return (await session.scalars(newest_first.limit(limit))).all()
+
+
+async def _keep(commerce: Commerce, seen: PaymentView) -> None:
+    """The charge as it is now: no longer queued here either, so nobody asks for it again."""
+    async with commerce.sessions.begin() as session:
+        await payment_copy.store(session, payment_copy.word_of_view(seen), commerce.clock.now())
 
 
 async def _close(commerce: Commerce, payment_id: UUID, *, polls: int) -> None:
@@ -69,17 +80,21 @@ async def _close(commerce: Commerce, payment_id: UUID, *, polls: int) -> None:
     for turn in range(polls + 1):
         if turn:
             await asyncio.sleep(POLL_SECONDS)
+        seen = None
         try:
-            await commerce.pay_api.get_payment(payment_id)
-            await commerce.pay_api.cancel_payment(
+            seen = await commerce.pay_api.get_payment(payment_id)
+            seen = await commerce.pay_api.cancel_payment(
                 payment_id, derived_id(payment_id, "revoked"), None, REASON, uncaptured_only=True
             )
+            await _keep(commerce, seen)
             return
         except AppError as error:
             if error.kind is Kind.UNAVAILABLE:
                 raise
             if error.kind is not Kind.NOT_FOUND:
                 # Taken up by the charger in this very moment, or over: no longer queued.
+                if seen is not None:
+                    await _keep(commerce, seen)
                 log.info("queued-charge-not-closed", payment_id=str(payment_id), code=error.code)
                 return
         async with commerce.sessions() as session:

@@ -4,28 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.errors import AppError, Kind, invalid, not_found
+from shared.errors import AppError, invalid, not_found
 from shared.failpoints import failpoint
 from shared.ids import new_id
 from shared.money import Money, allocate
+from shared.plain_text import RECEIPT_LABEL_LENGTH, one_line
 from user_api.clients.billing_api import InvoiceView
-from user_api.clients.pay_api import PaymentView
-from user_api.user_service import consents, payment_copy, repository
+from user_api.user_service import consents, intents, payment_copy, repository
 from user_api.user_service.commerce import Commerce
-from user_api.user_service.commerce_models import Payment, PaymentMethod, RecurringPayment
+from user_api.user_service.commerce_models import Payment, PaymentMethod
 from user_api.user_service.consents import Consent
 from user_api.user_service.customer import Customer
-
-# PayAPI's "the same request is still being worked on": the payment may well come to be.
-_STILL_RUNNING: Final = "request-in-progress"
+from user_api.user_service.intents import Intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +85,6 @@ async def require_method(session: AsyncSession, user_id: UUID, method: Method) -
             raise not_found("payment-method")
 
 
-async def find_request(session: AsyncSession, request_id: UUID) -> Payment | None:
-    """The payment an earlier run of the same Idempotency-Key began."""
-    return await session.scalar(select(Payment).where(Payment.request_id == request_id))
-
-
 async def start_payment(
     commerce: Commerce, request_id: UUID, customer: Customer, invoice: InvoiceView, wish: PaymentWish
 ) -> Payment:
@@ -101,31 +93,30 @@ async def start_payment(
     Gives the payment in whatever status it has (declined included). Raises PayAPI's refusals with their
     codes, and NoAnswer when the outcome is not known: the same key resumes.
     """
-    payment_id, is_new = await _commit_intent(commerce, request_id, customer.user_id, invoice, wish)
+    intent = await _commit_intent(commerce, request_id, customer, invoice, wish)
     failpoint("user.order.after_commit_before_call")
-    view = None if is_new else await find_at_pay_api(commerce, payment_id)
+    view = None if intent.tried_at is None else await intents.find_at_pay_api(commerce, intent.payment_id)
     if view is None:
-        body = _body(payment_id, customer, invoice, wish)
+        body = _body(intent, customer, invoice, wish)
         cryptogram = wish.method.cryptogram if isinstance(wish.method, CardCryptogram) else None
         try:
-            view = await commerce.pay_api.start_payment(payment_id, body, cryptogram)
+            view = await commerce.pay_api.start_payment(intent.payment_id, body, cryptogram)
         except AppError as error:
-            if is_final_refusal(error, payment_id):
-                await withdraw_intent(commerce, payment_id)
-            raise
+            view = await intents.after_refusal(commerce, intent, error)
     async with commerce.sessions.begin() as session:
         return await payment_copy.store(session, payment_copy.word_of_view(view), commerce.clock.now())
 
 
 async def _commit_intent(
-    commerce: Commerce, request_id: UUID, user_id: UUID, invoice: InvoiceView, wish: PaymentWish
-) -> tuple[UUID, bool]:
-    now = commerce.clock.now()
+    commerce: Commerce, request_id: UUID, customer: Customer, invoice: InvoiceView, wish: PaymentWish
+) -> Intent:
+    now, user_id = commerce.clock.now(), customer.user_id
+    payer = intents.payer_of(customer.email, wish.ip, wish.locale)
     saved = wish.method.payment_method_id if isinstance(wish.method, SavedMethod) else None
     async with commerce.sessions.begin() as session:
-        known = await find_request(session, request_id)
+        known = await intents.take_up(session, request_id, payer, now)
         if known is not None:
-            return known.id, False
+            return known
         await repository.hold_user(session, user_id)
         await require_method(session, user_id, wish.method)
         payment_id = new_id()
@@ -143,6 +134,7 @@ async def _commit_intent(
                 amount_minor=invoice.amount_due.amount,
                 captured_minor=0,
                 refunded_minor=0,
+                payer=payer,
                 created_at=now,
                 updated_at=now,
             )
@@ -157,41 +149,10 @@ async def _commit_intent(
                 payment_method_id=saved,
                 now=now,
             )
-    return payment_id, True
+    return Intent(payment_id, payer)
 
 
-async def find_at_pay_api(commerce: Commerce, payment_id: UUID) -> PaymentView | None:
-    """What became of an earlier run's call; asked first, since a resumed run may differ in the payer's IP."""
-    try:
-        return await commerce.pay_api.get_payment(payment_id)
-    except AppError as error:
-        if error.kind is Kind.NOT_FOUND:
-            return None
-        raise
-
-
-def is_final_refusal(error: AppError, payment_id: UUID) -> bool:
-    """Whether PayAPI has certainly made no payment of this id, and will not."""
-    if error.kind in (Kind.UNAVAILABLE, Kind.TOO_MANY) or error.code == _STILL_RUNNING:
-        return False
-    return error.extra.get("payment_id") != str(payment_id)
-
-
-async def withdraw_intent(commerce: Commerce, payment_id: UUID) -> None:
-    """PayAPI made no such payment, so nothing of it stays, unless its events say otherwise."""
-    async with commerce.sessions.begin() as session:
-        gone = (
-            delete(Payment).where(Payment.id == payment_id, Payment.known_at.is_(None)).returning(Payment.id)
-        )
-        if await session.scalar(gone) is not None:
-            await session.execute(
-                delete(RecurringPayment).where(
-                    RecurringPayment.payment_id == payment_id, RecurringPayment.status == "pending"
-                )
-            )
-
-
-def _body(payment_id: UUID, customer: Customer, invoice: InvoiceView, wish: PaymentWish) -> dict[str, Any]:
+def _body(intent: Intent, customer: Customer, invoice: InvoiceView, wish: PaymentWish) -> dict[str, Any]:
     method: dict[str, Any]
     if isinstance(wish.method, SavedMethod):
         method = {"kind": "saved_method", "payment_method_id": str(wish.method.payment_method_id)}
@@ -203,17 +164,17 @@ def _body(payment_id: UUID, customer: Customer, invoice: InvoiceView, wish: Paym
         method = {"kind": "card_cryptogram", "save_method": wish.method.save_method}
         if wish.method.cardholder_name:
             method["cardholder_name"] = wish.method.cardholder_name
-    payer = {"email": customer.email, "ip": wish.ip, "locale": wish.locale}
+    locale = intent.payer["locale"]
     body: dict[str, Any] = {
-        "payment_id": str(payment_id),
+        "payment_id": str(intent.payment_id),
         "invoice_id": str(invoice.id),
         "user_id": str(customer.user_id),
         "amount": invoice.amount_due.as_json(),
-        "description": describe(invoice, wish.locale),
+        "description": describe(invoice, locale),
         "initiator": "customer",
         "method": method,
-        "payer": {name: value for name, value in payer.items() if value is not None},
-        "receipt": receipt_of(invoice, wish.locale),
+        "payer": intent.payer,
+        "receipt": receipt_of(invoice, locale),
     }
     if isinstance(wish.method, BankTransfer):
         body["provider"] = "bank_transfer"
@@ -224,9 +185,10 @@ def _body(payment_id: UUID, customer: Customer, invoice: InvoiceView, wish: Paym
 
 def describe(invoice: InvoiceView, locale: str) -> str:
     """What the payer reads at their bank: the lines in their language, and the invoice's number."""
-    words = ", ".join(dict.fromkeys(_localized(line.description, locale) for line in invoice.lines))
+    texts = (one_line(_localized(line.description, locale)) for line in invoice.lines)
+    words = ", ".join(dict.fromkeys(filter(None, texts)))
     number = f"счёт {invoice.number}" if locale == "ru" else f"invoice {invoice.number}"
-    return f"{words[:180]}, {number}" if words else number
+    return f"{words[:180].rstrip()}, {number}" if words else number
 
 
 def receipt_of(invoice: InvoiceView, locale: str) -> dict[str, Any]:
@@ -234,11 +196,12 @@ def receipt_of(invoice: InvoiceView, locale: str) -> dict[str, Any]:
     due, nets = invoice.amount_due, [line.net.amount for line in invoice.lines]
     if not nets or min(nets) < 0 or sum(nets) == 0:  # credits inside: one line for what is paid
         rate_bp = max((line.vat_rate_bp for line in invoice.lines), default=0)
-        return {"lines": [_receipt_line(describe(invoice, locale), 1, due, rate_bp)]}
+        return {"lines": [_receipt_line(invoice, describe(invoice, locale), 1, due, rate_bp)]}
     parts = allocate(due.amount, nets)
     return {
         "lines": [
             _receipt_line(
+                invoice,
                 _localized(line.description, locale),
                 line.quantity,
                 Money(part, due.currency),
@@ -250,8 +213,11 @@ def receipt_of(invoice: InvoiceView, locale: str) -> dict[str, Any]:
     }
 
 
-def _receipt_line(label: str, quantity: int, amount: Money, rate_bp: int) -> dict[str, Any]:
-    return {"label": label[:128], "quantity": quantity, "amount": amount.as_json(), "vat_rate_bp": rate_bp}
+def _receipt_line(
+    invoice: InvoiceView, text: str, quantity: int, amount: Money, rate_bp: int
+) -> dict[str, Any]:
+    label = one_line(text, RECEIPT_LABEL_LENGTH) or invoice.number
+    return {"label": label, "quantity": quantity, "amount": amount.as_json(), "vat_rate_bp": rate_bp}
 
 
 def _localized(texts: Mapping[str, str], locale: str) -> str:

@@ -238,7 +238,7 @@ async def test_a_correction_with_a_reason_of_two_long_lines_can_be_paid(
 ) -> None:
     """500 characters typed by staff are the line's description; PayAPI's own body takes what is sent."""
     bought = (await anna.buy(await catalogue.product("feature:uhd"))).json()
-    reason = "a" * 249 + "\r\n" + "цена " * 50
+    reason = "a" * 48 + "\r\n" + "цена " * 90
     charge = billing.open_invoice(UUID(bought["subscription"]["id"]), 5000, "charge")
     charge["lines"][0]["description"] = {"ru": f"Корректировка: {reason}", "en": f"Correction: {reason}"}
     anna.headers["Accept-Language"] = locale

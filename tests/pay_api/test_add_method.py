@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -120,6 +121,7 @@ async def test_a_card_saved_again_names_the_payment_that_saved_it_last(pay: Pay,
     assert [answer.json()["payment_method_id"] for answer in (first, second)] == [method["id"]] * 2
     told = await db.fetch(
         "SELECT envelope->'data'->>'saved_by_payment_id' AS payment_id FROM outbox"
-        " WHERE event_type = 'payment_method.saved' ORDER BY id"
+        " WHERE event_type = 'payment_method.saved' AND aggregate_id = $1 ORDER BY aggregate_sequence",
+        UUID(method["id"]),
     )
     assert [row["payment_id"] for row in told] == [first.json()["id"], again["payment_id"]]

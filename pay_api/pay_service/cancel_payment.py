@@ -12,7 +12,7 @@ from pay_api import repository
 from pay_api.models import Operation, Payment, Refund
 from pay_api.pay_service import transitions
 from pay_api.pay_service.context import Context
-from pay_api.pay_service.operate import begin_operation, finish_operation, send_operation
+from pay_api.pay_service.operate import begin_operation, carry_out
 from pay_api.pay_service.payment import IN_FLIGHT, PAID, AttemptStatus
 from pay_api.pay_service.refund_payment import begin_refund, complete_refund
 from pay_api.pay_service.start_payment import payment_in_progress
@@ -37,7 +37,8 @@ class CancelPayment:
 
 
 async def cancel_payment(ctx: Context, command: CancelPayment) -> None:
-    """Refuses with ``payment-in-progress`` or ``payment-not-cancellable`` (409), ``amount-too-large`` (422).
+    """Refuses with ``payment-in-progress`` or ``payment-not-cancellable`` (409), ``amount-too-large`` (422),
+    ``provider-unavailable`` (503: the hold stands as it did).
 
     The same cancellation asked for again changes nothing.
     """
@@ -46,8 +47,7 @@ async def cancel_payment(ctx: Context, command: CancelPayment) -> None:
     if isinstance(work, Refund):
         await complete_refund(ctx, work, command.caller)
     elif isinstance(work, Operation):
-        outcome = await send_operation(ctx, work)
-        await finish_operation(ctx, work.id, outcome, command.caller)
+        await carry_out(ctx, work, command.caller)
 
 
 async def _decide(ctx: Context, session: AsyncSession, command: CancelPayment) -> Refund | Operation | None:

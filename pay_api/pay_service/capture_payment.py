@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pay_api import repository
 from pay_api.pay_service.context import Context
-from pay_api.pay_service.operate import begin_operation, finish_operation, not_held, send_operation
+from pay_api.pay_service.operate import begin_operation, carry_out, not_held
 from shared.errors import invalid, not_found
 from shared.money import Money
 from shared.queue.messages.payments import PaymentStatus
@@ -16,7 +16,7 @@ async def capture_payment(ctx: Context, payment_id: UUID, amount: Money | None, 
     """``amount`` is at most the hold; without it the whole is captured.
 
     Refuses with ``payment-not-authorized``, ``payment-in-progress`` (409), ``amount-too-large``,
-    ``currency-differs`` (422).
+    ``currency-differs`` (422), ``provider-unavailable`` (503: the hold stands as it did).
     """
     now = ctx.clock.now()
     async with ctx.sessions.begin() as session:
@@ -31,5 +31,4 @@ async def capture_payment(ctx: Context, payment_id: UUID, amount: Money | None, 
         if amount_minor > payment.amount_minor:
             raise invalid("amount-too-large", "More than is held.")
         operation = await begin_operation(session, payment, "capture", amount_minor, "capture", caller, now)
-    outcome = await send_operation(ctx, operation)
-    await finish_operation(ctx, operation.id, outcome, caller)
+    await carry_out(ctx, operation, caller)

@@ -28,7 +28,7 @@ from pay_api.providers.base import (
     Voided,
 )
 from shared import logs
-from shared.errors import AppError, conflict
+from shared.errors import AppError, conflict, unavailable
 from shared.ids import new_id
 from shared.queue.messages.payments import PaymentStatus
 
@@ -99,6 +99,22 @@ async def send_operation(ctx: Context, operation: Operation) -> OperationOutcome
         attempt.currency,
         Receipt(lines, ctx.vault.open_payer(payment.payer_encrypted).email),
     )
+
+
+async def carry_out(ctx: Context, operation: Operation, actor: str) -> None:
+    """Phases two and three for a caller who waits.
+
+    Raises ``provider-unavailable`` (503) when it was certainly not executed: nobody else sends it again, so
+    that answer must not be kept as the end of it.
+    """
+    outcome = await send_operation(ctx, operation)
+    await finish_operation(ctx, operation.id, outcome, actor)
+    if isinstance(outcome, NotExecuted):
+        raise unavailable(
+            "provider-unavailable",
+            "The payment provider does not answer just now. Nothing was done; try again in a minute.",
+            30,
+        )
 
 
 async def finish_operation(ctx: Context, operation_id: UUID, outcome: OperationOutcome, actor: str) -> None:

@@ -15,7 +15,7 @@ from pay_api.pay_service import operate
 from pay_api.pay_service.charge_queued import charge_queued
 from pay_api.pay_service.context import Context
 from pay_api.pay_service.expire_payments import expire_payments
-from pay_api.providers.base import Refused
+from pay_api.providers.base import NotExecuted, Refused
 from pay_api.providers.cloudpayments import CloudPayments
 from shared.ids import new_id
 from tests.pay_api.conftest import OK_3DS, POOR, Pay, event_types, reconcile_all
@@ -256,6 +256,10 @@ async def _refused(*_: object) -> Refused:
     return Refused("the hold is disputed")
 
 
+async def _not_executed(*_: object) -> NotExecuted:
+    return NotExecuted("ConnectError")
+
+
 async def test_a_void_the_provider_refuses_is_told_and_left_to_a_person(
     pay: Pay, ctx: Context, db: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +290,40 @@ async def test_a_void_the_provider_refuses_is_told_and_left_to_a_person(
     gone = {"TransactionId": attempt["transaction_id"], "Amount": "499.00", "InvoiceId": str(attempt["id"])}
     assert (await tell(pay, "cancel", gone)).json() == {"code": 0}
     assert (await pay.show(view["id"]))["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status", "effect"),
+    [("cancel", cancellation(), "cancelled", "voided"), ("capture", {}, "succeeded", "captured")],
+)
+async def test_what_was_not_executed_is_answered_503_and_the_same_key_does_it(
+    pay: Pay, monkeypatch: pytest.MonkeyPatch, kind: str, body: dict[str, Any], status: str, effect: str
+) -> None:
+    view = await pay.pay(expect="authorized", capture="manual")
+    path, key = f"/v1/payments/{view['id']}/{kind}", str(new_id())
+    with monkeypatch.context() as patch:
+        patch.setattr(CloudPayments, "void" if kind == "cancel" else "capture", _not_executed)
+        answer = await pay.post(path, body, key)
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/provider-unavailable")
+    assert answer.headers["Retry-After"] == "30"
+    assert (await pay.show(view["id"]))["status"] == "authorized"
+    again = await pay.post(path, body, key)
+    assert (again.status_code, again.json()["status"]) == (200, status)
+    assert await pay.effects(view["user_id"]) == [("held", 49_900), (effect, 49_900)]
+
+
+async def test_a_refund_that_was_not_executed_is_shown_so_and_sent_again_by_itself(
+    pay: Pay, ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = await pay.pay()
+    with monkeypatch.context() as patch:
+        patch.setattr(CloudPayments, "refund", _not_executed)
+        answer = await pay.post(f"/v1/payments/{view['id']}/refunds", order(5_000))
+    assert [refund["status"] for refund in answer.json()["refunds"]] == ["unknown"]
+    pay.clock.advance(timedelta(minutes=11))
+    await reconcile_all(ctx)
+    assert (await pay.show(view["id"]))["status"] == "partially_refunded"
+    assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 5_000)]
 
 
 async def test_a_void_that_was_refused_because_it_had_been_done_is_done(

@@ -137,6 +137,17 @@ async def last_attempt(session: AsyncSession, payment_id: UUID) -> Attempt | Non
     return found.scalar_one_or_none()
 
 
+async def last_challenge(session: AsyncSession, payment_id: UUID) -> str | None:
+    """The transaction of the payment's newest 3-D Secure, ended or not."""
+    found: str | None = await session.scalar(
+        select(Attempt.transaction_id)
+        .where(Attempt.payment_id == payment_id, Attempt.acs_url.is_not(None))
+        .order_by(Attempt.created_at.desc(), Attempt.id.desc())
+        .limit(1)
+    )
+    return found
+
+
 async def count_attempts(session: AsyncSession, payment_id: UUID) -> int:
     found = await session.scalar(
         select(func.count()).select_from(Attempt).where(Attempt.payment_id == payment_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -78,12 +79,19 @@ async def from_bank(
     md: Annotated[str, Form(alias="MD", max_length=40)],
     pa_res: Annotated[str, Form(alias="PaRes", max_length=32_000)],
 ) -> Response:
-    """Takes the bank's word to the provider and shows what came of it."""
+    """Takes the bank's word to the provider and shows what came of it.
+
+    The result leads on to the payment's events or its checkout: only who has the challenge's own MD sees it.
+    """
     async with edge.ctx.sessions() as session:
         payment = await repository.payment(session, payment_id)
+        challenge = await repository.last_challenge(session, payment_id)
     refused = await refusal_page(request, edge, payment_id, payment, Purpose.THREEDS_RETURN)
     if refused is not None:
         return refused
+    assert payment is not None
+    if not hmac.compare_digest(md.encode(), (challenge or "").encode()):
+        return _link_is_over(payment.locale)
     await finish_threeds(edge.ctx, payment_id, md, pa_res)
     async with edge.ctx.sessions() as session:
         payment = await repository.payment(session, payment_id)
@@ -101,8 +109,12 @@ async def refusal_page(
         if error.code != "link-invalid" or "text/html" not in request.headers.get("accept", ""):
             raise
         locale = "en" if request.headers.get("accept-language", "ru").lower().startswith("en") else "ru"
-        return pages.render("message.html", locale, status=401, face="link", mood="bad")
+        return _link_is_over(locale)
     return None
+
+
+def _link_is_over(locale: str) -> Response:
+    return pages.render("message.html", locale, status=401, face="link", mood="bad")
 
 
 def _faces(payment: Payment) -> dict[PaymentStatus, tuple[str, str]]:

@@ -101,6 +101,9 @@ async def test_threeds_declined_comes_back_to_the_page_and_passed_pays(pay: Pay)
     assert back.status_code == 303
     assert "/checkout/" in back.headers["location"]
     assert (await pay.show(view["id"]))["decline"]["class"] == "authentication"
+    # Sent twice by the browser, it comes to the same; with another MD it leads to no page of the payment.
+    assert (await pay.http.post(local(pay, term_url), data=fields)).status_code == 303
+    assert (await pay.http.post(local(pay, term_url), data=fields | {"MD": "1"})).status_code == 401
     challenge = (await enter(pay, view, OK_3DS)).json()
     page = await pay.http.get(local(pay, challenge["next_action"]["url"]))
     term_url, fields = await bank_answers(pay, page.text)

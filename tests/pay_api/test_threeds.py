@@ -118,11 +118,16 @@ async def test_post3ds_without_answer_is_found_out(pay: Pay, ctx: Context, db: a
     assert await pay.effects(view["user_id"]) == [("charged", 49_900)]
 
 
-async def test_foreign_md_changes_nothing(pay: Pay) -> None:
+@pytest.mark.parametrize("md", ["999999999", "²"])
+async def test_a_foreign_md_changes_nothing_and_is_led_nowhere(pay: Pay, md: str) -> None:
     view, page = await challenged(pay)
     term_url, fields = await bank_answers(pay, page.text)
-    await pay.http.post(local(pay, term_url), data={**fields, "MD": "999999999"})
+    answer = await pay.http.post(local(pay, term_url), data={**fields, "MD": md})
+    assert answer.status_code == 401
+    assert "Ссылка не действует" in answer.text
+    assert "token=" not in answer.text
     assert (await pay.show(view["id"]))["status"] == "action_required"
+    assert "Оплата прошла" in (await pay.http.post(local(pay, term_url), data=fields)).text
 
 
 @pytest.mark.parametrize("path", ["events", "3ds"])

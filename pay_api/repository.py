@@ -148,6 +148,18 @@ async def last_challenge(session: AsyncSession, payment_id: UUID) -> str | None:
     return found
 
 
+async def lock_attempts(session: AsyncSession, payment_id: UUID) -> Sequence[Attempt]:
+    """All attempts of a payment, oldest first, locked."""
+    found = await session.execute(
+        select(Attempt)
+        .where(Attempt.payment_id == payment_id)
+        .order_by(Attempt.created_at, Attempt.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return found.scalars().all()
+
+
 async def count_attempts(session: AsyncSession, payment_id: UUID) -> int:
     found = await session.scalar(
         select(func.count()).select_from(Attempt).where(Attempt.payment_id == payment_id)

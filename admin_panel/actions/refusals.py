@@ -11,6 +11,10 @@ from shared.errors import AppError
 
 WORDS: Final = {
     "idempotency-key-reused": gettext_lazy("This form was already used with other values. Open it again."),
+    "transaction-differs": gettext_lazy("This transaction is not one of this payment's."),
+    "transaction-needed": gettext_lazy(
+        "Open the form again and name the provider's transaction you speak of."
+    ),
     "user-api-unavailable": gettext_lazy("UserAPI did not answer. Confirm once more: nothing happens twice."),
 }
 

@@ -48,7 +48,9 @@ class ReviewForm(ActionForm):
         required=False,
         max_length=20,
         validators=[RegexValidator(r"^[0-9]{1,20}$", _("Digits only."))],
-        help_text=_("Only where the payment has none yet."),
+        help_text=_(
+            "Where the payment has none yet, or the review names one: that of the card you speak of."
+        ),
     )
 
 
@@ -108,6 +110,7 @@ class SettleReview(StaffWord):
             Row(_now("Why it needs review"), str(result.view.get("review_reason") or "—")),
             Row(_now("Asked for"), money(money_of(result.view["amount"]))),
             Row(_now("Was taken"), money(result.taken)),
+            Row(_now("Provider's transaction"), order.values["transaction"] or "—"),
             Row(_now("Status"), word(_STATUS_AFTER[finding]), word("needs_review")),
             Row(_now("What follows"), _follows(finding, result)),
         ]

@@ -115,9 +115,10 @@ async def _apply(
     found = await repository.attempt(session, attempt_id) if attempt_id else None
     if found is None or found.provider != provider:
         return None
-    if event.kind is not EventKind.REFUNDED and found.transaction_id not in (None, event.transaction_id):
+    if event.kind is not EventKind.REFUNDED and found.transaction_id != event.transaction_id:
         other = await repository.attempt_by_transaction(session, provider, event.transaction_id)
-        if other is None and event.kind in (EventKind.FAILED, EventKind.VOIDED):
+        came_to_nothing = event.kind in (EventKind.FAILED, EventKind.VOIDED)
+        if other is None and came_to_nothing and found.transaction_id is not None:
             return "ignored"  # that another transaction came to nothing says nothing of this attempt's
         found = other or found
     payment = await repository.lock_payment(session, found.payment_id)

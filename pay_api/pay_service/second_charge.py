@@ -1,4 +1,4 @@
-"""Money a provider took once more under an attempt: a payment of its own stands for it, under review.
+"""Money a provider took once more for a payment: a payment of its own stands for it, under review.
 
 The first payment keeps its status, its success and what it bought (docs/decisions/0016).
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -31,9 +32,20 @@ _SETTLED: Final = frozenset(
         PaymentStatus.NEEDS_REVIEW,
     }
 )
-SECOND_CHARGES: Final = Counter("payment_second_charges_total", "Money taken twice for one attempt", ["held"])
+ENDED_MONEY: Final = "mismatch: money of an attempt that had ended"
+SECOND_CHARGES: Final = Counter("payment_second_charges_total", "Money taken twice for one payment", ["held"])
 
 log = logs.logger(__name__)
+
+
+def told_of(attempt_id: UUID, transaction_id: str) -> str:
+    """How a review's reason names the money of an attempt that had ended."""
+    return f"{attempt_id} ({transaction_id})"
+
+
+def is_of_ended(reason: str | None) -> bool:
+    """Whether a review is about the money of an attempt that had ended while another was at work."""
+    return (reason or "").startswith(ENDED_MONEY)
 
 
 def names(reason: str | None, transaction_id: str) -> bool:
@@ -41,10 +53,17 @@ def names(reason: str | None, transaction_id: str) -> bool:
     return f"({transaction_id})" in (reason or "")
 
 
-def stands_beside(ctx: Context, payment: Payment, attempt: Attempt, paid: Paid) -> bool:
-    """Whether this money is another one than the attempt's, whose own fate is known."""
+def stands_beside(
+    ctx: Context, payment: Payment, attempt: Attempt, paid: Paid, *, attempt_is_over: bool
+) -> bool:
+    """Whether this money is another one than the payment's, whose own fate is known.
+
+    ``attempt_is_over``: the payment went on without this attempt. While the money of such a one is under
+    review, what the attempt at work takes is another money, too.
+    """
+    another = attempt_is_over or is_of_ended(payment.review_reason)
     return (
-        attempt.transaction_id not in (None, paid.transaction_id)
+        (another or attempt.transaction_id not in (None, paid.transaction_id))
         and payment.status in _SETTLED
         and not names(payment.review_reason, paid.transaction_id)
         and not ctx.providers[attempt.provider].refuses(test_mode=paid.test_mode)
@@ -66,8 +85,11 @@ async def record_second_charge(
     """Under the first payment's lock. False when this money has its payment already."""
     with session.no_autoflush:
         known = await repository.attempt_by_transaction(session, attempt.provider, paid.transaction_id)
-    if known is not None:
+    if known is not None and known.id != attempt.id:
         return False
+    if known is not None:
+        attempt.transaction_id = None  # it is the second payment's now: refunds of it look there
+        await session.flush()
     second = _payment_for(first, paid, actor, now)
     second.review_reason = f"{reason} of payment {first.id}"
     await transitions.create(session, second, actor)

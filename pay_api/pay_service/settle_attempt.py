@@ -24,7 +24,7 @@ from pay_api.pay_service.payment import (
     decide,
     decide_ended,
 )
-from pay_api.pay_service.second_charge import record_second_charge, stands_beside
+from pay_api.pay_service.second_charge import ENDED_MONEY, record_second_charge, stands_beside, told_of
 from pay_api.providers.base import (
     ActionRequired,
     Authorized,
@@ -116,7 +116,12 @@ async def settle(
 ) -> bool:
     """Moves the locked payment and attempt when the observation says so; True when our books have changed."""
     seen, reason, decision = judge(ctx, payment, attempt, observation)
-    if isinstance(observation, Paid) and stands_beside(ctx, payment, attempt, observation):
+    is_over = _is_over(payment, attempt)
+    if isinstance(observation, Paid) and stands_beside(
+        ctx, payment, attempt, observation, attempt_is_over=is_over
+    ):
+        if seen is not Seen.MISMATCH:
+            reason = f"{MISMATCH}money of another attempt ({observation.transaction_id})"
         return await record_second_charge(
             session, payment, attempt, observation, reason=reason, actor=actor, now=now
         )
@@ -130,10 +135,11 @@ async def settle(
         return False
     if decision.late:
         await mark_late(session, payment)
-    if decision.to is PaymentStatus.NEEDS_REVIEW and _is_over(payment, attempt):
+    if decision.to is PaymentStatus.NEEDS_REVIEW and is_over and isinstance(observation, Paid):
         # Another attempt is at work: this one's row keeps its end, a person decides what the money is for.
-        reason = f"{MISMATCH}money of an attempt that had ended"
+        reason = f"{ENDED_MONEY}: {told_of(attempt.id, observation.transaction_id)}"
         payment.review_reason, payment.expires_at = reason, None
+        attempt.transaction_id = attempt.transaction_id or observation.transaction_id
     else:
         write_outcome(payment, attempt, observation, decision.to, reason, now)
     if isinstance(observation, Paid) and seen is not Seen.MISMATCH:

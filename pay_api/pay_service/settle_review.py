@@ -18,7 +18,8 @@ from pay_api.pay_service.context import Context
 from pay_api.pay_service.declines import NO_EFFECT
 from pay_api.pay_service.expected_receipts import expect_income
 from pay_api.pay_service.operate import end_operation
-from pay_api.pay_service.second_charge import names
+from pay_api.pay_service.payment import AttemptStatus
+from pay_api.pay_service.second_charge import is_of_ended, names, told_of
 from pay_api.pay_service.settle_attempt import Observation, mark_late, write_outcome
 from pay_api.providers.base import Declined, Succeeded, Voided
 from shared.errors import conflict, invalid, not_found
@@ -44,7 +45,8 @@ _TO: Final = {
 @dataclass(frozen=True, slots=True)
 class SettleReview:
     """``amount``: what was taken, when it was not the whole; ``transaction_id``: the provider's, where the
-    payment has none yet. ``actor``: the person of staff who looked, ``reason``: at what."""
+    payment has none yet or the review is about one of several. ``actor``: the person of staff who looked,
+    ``reason``: at what."""
 
     payment_id: UUID
     finding: Finding
@@ -70,10 +72,9 @@ async def settle_review(ctx: Context, command: SettleReview) -> None:
             if await _was_said(session, payment, _TO[command.finding], actor, reason):
                 return
             raise conflict("review-not-open", f"The payment is {payment.status}: nobody is asked about it.")
-        attempt = await repository.live_attempt(session, payment.id)
-        attempt = attempt or await repository.last_attempt(session, payment.id)
-        assert attempt is not None
+        attempt = await _attempt_of(session, payment, command.transaction_id)
         seen = _observation(payment, attempt, command)
+        await _close_other(session, attempt, now)
         await _end_live_operation(session, payment, command.finding, now)
         if isinstance(seen, Succeeded):
             payment.settles_invoice = seen.amount_minor == payment.amount_minor
@@ -108,6 +109,29 @@ async def _lock(session: AsyncSession, payment_id: UUID, now: datetime) -> tuple
     payment = await repository.lock_payment(session, payment_id)
     assert payment is not None
     return payment, closed
+
+
+async def _attempt_of(session: AsyncSession, payment: Payment, named: str | None) -> Attempt:
+    """The attempt a person speaks of: the one of the transaction named, else the one at work."""
+    attempts = await repository.lock_attempts(session, payment.id)
+    if named is not None:
+        reason = payment.review_reason or ""
+        for attempt in attempts:
+            if attempt.transaction_id == named or told_of(attempt.id, named) in reason:
+                return attempt
+        if await repository.attempt_by_transaction(session, payment.provider, named) is not None:
+            raise invalid("transaction-differs", "This transaction is another payment's.")
+    elif is_of_ended(payment.review_reason):
+        raise invalid("transaction-needed", "Two cards were tried: name the transaction you speak of.")
+    return await repository.live_attempt(session, payment.id) or attempts[-1]
+
+
+async def _close_other(session: AsyncSession, spoken_of: Attempt, now: datetime) -> None:
+    """Of a payment one attempt may live: what the other takes later is a payment of its own."""
+    live = await repository.live_attempt(session, spoken_of.payment_id)
+    if live is not None and live is not spoken_of:
+        live.status, live.ended_at, live.next_query_at = AttemptStatus.CLOSED, now, None
+        await session.flush()
 
 
 async def _was_said(

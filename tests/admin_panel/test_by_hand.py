@@ -31,6 +31,7 @@ class FakeUserApi:
         }
         self.taken: dict[str, tuple[str, dict[str, Any]]] = {}
         self.is_deaf = False
+        self.refuses_with: str | None = None
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -62,6 +63,8 @@ class FakeUserApi:
 
     def take(self, path: str, key: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         order = path.rpartition("/")[2]
+        if self.refuses_with is not None:
+            return 422, {"type": f"/problems/{self.refuses_with}", "title": "refused", "status": 422}
         if key not in self.taken:
             self.taken[key] = (order, body)
             if order == TRANSFER_CONFIRMED:

@@ -77,6 +77,25 @@ def test_what_is_refused(panel: Panel, user_api: FakeUserApi, finance: StaffClie
     assert user_api.orders() == []
 
 
+def test_of_several_transactions_the_person_names_one(
+    panel: Panel, user_api: FakeUserApi, finance: StaffClient
+) -> None:
+    user_api.payment["review_reason"] = "mismatch: money of an attempt that had ended: 0b7c (5550001)"
+    path = f"{BILLING}/payment/{panel.world['doubted_payment_id']}/settle-review/"
+    preview, sent = finance.act(path, {"finding": "paid", "transaction": "", "reason": "the cabinet"})
+    assert "had ended: 0b7c (5550001)" in preview.text
+    user_api.refuses_with = "transaction-needed"
+    for language, words in (("en", "transaction you speak of"), ("ru", "укажите транзакцию провайдера")):
+        finance.http.headers["Accept-Language"] = language
+        assert words in finance.post(preview, sent | {"confirm": "1"}).text
+    user_api.refuses_with = None
+    preview, sent = finance.act(path, {"finding": "paid", "transaction": "5550001", "reason": "the cabinet"})
+    assert preview.text.count("5550001") > 1
+    finance.post(preview, sent | {"confirm": "1"})
+    ((_, body),) = user_api.orders()
+    assert body["transaction_id"] == "5550001"
+
+
 def test_the_pages_are_in_russian_too(panel: Panel, user_api: FakeUserApi, finance: StaffClient) -> None:
     finance.http.headers["Accept-Language"] = "ru"
     payment_id = panel.world["doubted_payment_id"]

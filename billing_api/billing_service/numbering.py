@@ -20,9 +20,11 @@ WITH counter AS (
     ON CONFLICT (series, year) DO UPDATE SET last_number = document_counter.last_number + %(count)s
     RETURNING last_number
 ), given AS (
+    -- lpad would cut what is longer: the millionth of a year has seven digits.
     SELECT listed.id, %(prefix)s || %(year)s || '-'
-        || lpad((counter.last_number - %(count)s + listed.position)::text, 6, '0') AS number
-    FROM counter, unnest(%(ids)s::uuid[]) WITH ORDINALITY AS listed(id, position)
+        || lpad(nth.text, greatest(6, length(nth.text)), '0') AS number
+    FROM counter, unnest(%(ids)s::uuid[]) WITH ORDINALITY AS listed(id, position),
+        LATERAL (SELECT (counter.last_number - %(count)s + listed.position)::text AS text) AS nth
 ), told AS (
     UPDATE outbox SET envelope = jsonb_set(envelope, '{{data,number}}', to_jsonb(given.number))
     FROM given

@@ -54,7 +54,10 @@ def post_refunds(
         )
         total += refund.amount_minor
         order = _close_order(refund, now)
-        if invoice is not None and not (order is not None and order.credit_note_id):
+        if order is not None and order.credit_note_id is not None:
+            refund.credited_minor = refund.amount_minor  # by the note that came with the order
+            refund.store("credited_minor")
+        elif invoice is not None:
             _take_back(account, payment, invoice, refund, documents, now)
     return total
 

@@ -170,8 +170,14 @@ def reserve_promo_code(
     )
 
 
+def promo_code_is_used(account: Account, subscription_id: UUID) -> bool:
+    """Whether an invoice that stands, paid or given up, has the discount of the subscription's code."""
+    uses = DiscountUse.objects.filter(account=account, subscription_id=subscription_id, source="promo_code")
+    return uses.filter(state="committed").exists()
+
+
 def commit_promo_code(account: Account, subscription_id: UUID, now: datetime) -> None:
-    """The first payment makes the redemption final."""
+    """The first payment makes the redemption final; so does the write-off of an invoice that used it."""
     PromoRedemption.objects.filter(account=account, subscription_id=subscription_id, state="reserved").update(
         state="committed", settled_at=now
     )

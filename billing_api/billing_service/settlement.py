@@ -192,10 +192,23 @@ def void(account: Account, invoice: Invoice, now: datetime) -> None:
     invoice.store("status", "amount_due_minor", "collection", "closed_at", "next_collection_at", "updated_at")
     orders.withdraw_attempts(invoice, now)
     discount_rules.release_uses(invoice)
-    if invoice.subscription_id is not None and invoice.kind in _FOR_A_PERIOD:
-        discount_rules.release_promo_code(account, invoice.subscription_id, now)
+    _settle_promo_code(account, invoice, now)
     changes.lapse(invoice, now)
     events.tell_invoice("invoice.voided", account, invoice, now)
+
+
+def _settle_promo_code(account: Account, invoice: Invoice, now: datetime) -> None:
+    """A period's invoice was closed unpaid: a code whose discount stays with one is used up, given up or not;
+    one that no open invoice can use any more is given back.
+    """
+    if invoice.subscription_id is None or invoice.kind not in _FOR_A_PERIOD:
+        return
+    if discount_rules.promo_code_is_used(account, invoice.subscription_id):
+        discount_rules.commit_promo_code(account, invoice.subscription_id, now)
+    elif not Invoice.objects.filter(
+        subscription_id=invoice.subscription_id, status="open", kind__in=_FOR_A_PERIOD
+    ).exists():
+        discount_rules.release_promo_code(account, invoice.subscription_id, now)
 
 
 def falls_with(invoice: Invoice) -> Subscription | None:
@@ -258,6 +271,7 @@ def give_up(account: Account, invoice: Invoice, now: datetime) -> int:
     )
     orders.withdraw_attempts(invoice, now)
     discount_rules.commit_uses(invoice)
+    _settle_promo_code(account, invoice, now)
     changes.lapse(invoice, now)
     events.tell_invoice("invoice.uncollectible", account, invoice, now)
     if invoice.kind == "debt":
@@ -286,7 +300,7 @@ def end_subscription(
     subscription_terms.take(subscription, ended(value, today=day), now)
     subscription.ended_at, subscription.end_reason = now, reason
     subscription.save(using="billing")
-    if not subscription.invoices.filter(status="open").exists():
+    if not subscription.invoices.filter(status="open", kind__in=_FOR_A_PERIOD).exists():
         discount_rules.release_promo_code(account, subscription.id, now)
     for invoice in subscription.invoices.filter(status="open").exclude(kind="charge").order_by("id"):
         orders.order_closing(account, invoice, then, now)

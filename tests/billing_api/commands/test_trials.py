@@ -184,3 +184,51 @@ def test_days_given_to_an_unpaid_period_are_there_when_it_is_paid(world) -> None
     )
     world.hear(world.payment(first.id, anna.user_id))
     assert world.subscription(started).paid_through_on == first.period_end_on + timedelta(days=5)
+
+
+@pytest.mark.parametrize("who", ["dunning", "staff"])
+def test_a_code_of_a_trial_whose_invoice_is_written_off_is_used_up(world, who: str) -> None:
+    """The invoice keeps the code's discount, so the code counts: it is not reserved for ever."""
+    from billing_api.billing_service.commands.write_off import write_off
+    from billing_api.billing_service.models import PromoCode, PromoRedemption
+    from tests.billing_api.commands.test_changing import close_answers, holds, maintain
+    from tests.billing_api.commands.test_renewing import collect, outcome
+    from tests.billing_api.commands.test_staff import said
+
+    world.promo_code(redemption_limit=1)
+    anna = world.customer()
+    started = world.buy(anna, trial(world), promo_code="SPRING")
+    world.pass_time(days=15)
+    run(world)
+    (attempt,) = collect(world)
+    outcome(world, anna, attempt, "failed", decline="hard")
+    if who == "dunning":
+        world.pass_time(days=22)
+        maintain(world)
+        assert PromoRedemption.objects.get().state == "reserved", "it may be paid until PayAPI has closed it"
+        assert close_answers(world, "closed") == 1
+    else:
+        write_off(attempt.invoice_id, **said(world))
+    assert world.subscription(started).status == "cancelled"
+    assert world.invoice(attempt.invoice_id).status == "uncollectible"
+    assert (PromoRedemption.objects.get().state, PromoCode.objects.get().redemptions) == ("committed", 1)
+    holds()
+
+
+def test_a_code_stays_reserved_while_another_missed_period_uses_it(world) -> None:
+    """Two open invoices have its discount: voiding one gives nothing back, voiding the last does."""
+    from billing_api.billing_service.commands.void_invoice import void_invoice
+    from billing_api.billing_service.models import Invoice, PromoRedemption
+    from tests.billing_api.commands.test_changing import close_answers, holds
+    from tests.billing_api.commands.test_staff import said
+
+    world.promo_code(duration_kind="forever")
+    world.buy(world.customer(), trial(world), promo_code="SPRING")
+    world.pass_time(days=14 + 32)
+    assert run(world)[1] == 2
+    for invoice in Invoice.objects.order_by("-period_start_on"):
+        assert PromoRedemption.objects.get().state == "reserved"
+        void_invoice(invoice.id, **said(world))
+        close_answers(world, "closed")
+        holds()
+    assert PromoRedemption.objects.get().state == "released"

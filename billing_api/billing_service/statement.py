@@ -29,24 +29,31 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "refund bank_transfer": ("Возврат банковским переводом", "Refund by bank transfer"),
     "credit_note": ("Кредит-нота {}", "Credit note {}"),
     "adjustment": ("Корректировка: {}", "Adjustment: {}"),
+    "adjustment write_off": ("Списание долга по счёту {}", "Debt written off, invoice {}"),
     "reversal": ("Аннулирование счёта {}", "Invoice {} voided"),
 }
-# A page of movements with the words of their documents. An adjustment has no document of its own but the
-# record of who made it, and why.
+# A page of movements with the words of their documents. A write-off names its invoice, which a refund of an
+# uncollectible one has through its payment; goodwill has no document but the record of why it was given.
 _MOVEMENTS_SQL: Final = """
-SELECT e.position, e.posted_at, e.amount_minor, t.source_kind, t.source_id, coalesce(i.number, n.number),
+SELECT e.position, e.posted_at, e.amount_minor, t.source_kind, t.source_id,
+    coalesce(i.number, n.number, given_up.number),
     CASE t.source_kind
         WHEN 'payment' THEN p.card_mask
-        WHEN 'adjustment' THEN (SELECT reason FROM audit_record WHERE subject_id = t.source_id LIMIT 1)
+        WHEN 'adjustment' THEN (
+            SELECT reason FROM audit_record
+            WHERE subject_id = t.source_id AND command = 'grant_goodwill' LIMIT 1
+        )
     END,
-    coalesce(p.provider, paid.provider)
+    CASE WHEN t.source_kind <> 'adjustment' THEN coalesce(p.provider, paid.provider)
+        WHEN coalesce(i.id, given_up.id) IS NOT NULL THEN 'write_off' END
 FROM ledger_entry e
 JOIN ledger_transaction t ON t.id = e.transaction_id
 LEFT JOIN invoice i ON i.id = t.source_id AND t.source_kind IN ('invoice', 'reversal', 'adjustment')
 LEFT JOIN credit_note n ON n.id = t.source_id AND t.source_kind = 'credit_note'
 LEFT JOIN payment p ON p.id = t.source_id AND t.source_kind = 'payment'
-LEFT JOIN refund r ON r.id = t.source_id AND t.source_kind = 'refund'
+LEFT JOIN refund r ON r.id = t.source_id AND t.source_kind IN ('refund', 'adjustment')
 LEFT JOIN payment paid ON paid.id = r.payment_id
+LEFT JOIN invoice given_up ON given_up.id = paid.invoice_id AND t.source_kind = 'adjustment'
 WHERE e.account_id = %(account)s AND e.ledger_account = 'customer' AND e.currency = %(currency)s
     AND e.posted_at >= %(starts_at)s AND e.posted_at < %(ends_at)s
     AND e.position > %(after)s AND e.position <= %(last)s
@@ -219,10 +226,10 @@ def _movements(
         with cursor() as database:
             database.execute(_MOVEMENTS_SQL, {**values, "after": after})
             page = database.fetchall()
-        for position, posted_at, amount_minor, kind, document_id, number, word, provider in page:
+        for position, posted_at, amount_minor, kind, document_id, number, word, means in page:
             after = position
             balance -= amount_minor
-            texts = _TEXTS.get(f"{kind} {provider}") or _TEXTS.get(kind, ("{}", "{}"))
+            texts = _TEXTS.get(f"{kind} {means}") or _TEXTS.get(kind, ("{}", "{}"))
             ru, en = (text.format(word or number or "").strip() for text in texts)
             yield Movement(posted_at, kind, document_id, number, ru, en, -amount_minor, balance)
         if len(page) < _PAGE:

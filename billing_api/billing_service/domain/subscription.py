@@ -412,7 +412,10 @@ def due_renewals(subscription: Subscription, *, today: date, cap: int) -> DueRen
 
 
 def due_ending(subscription: Subscription, *, today: date) -> Action | None:
-    """CANCEL or EXPIRE when the scheduled cancellation, the fixed term or the rental ends by ``today``."""
+    """CANCEL or EXPIRE when the scheduled cancellation, the fixed term or the rental ends by ``today``.
+
+    The last period of a term ends it once it is paid; until then it is dunning's.
+    """
     if subscription.kind is Kind.ONE_TIME:
         paid = subscription.paid_through_on
         over = subscription.status is Status.ACTIVE and paid is not None and today >= paid
@@ -423,6 +426,6 @@ def due_ending(subscription: Subscription, *, today: date) -> Action | None:
         return None
     if subscription.cancel_at_period_end:
         return Action.CANCEL
-    if subscription.term_is_over and subscription.status is not Status.TRIALING:
-        return Action.EXPIRE
-    return None
+    if subscription.status is Status.TRIALING or subscription.has_unpaid_period:
+        return None
+    return Action.EXPIRE if subscription.term_is_over else None

@@ -155,3 +155,51 @@ def test_a_boundary_change_counts_its_term_from_the_next_period(world) -> None:
     assert subscription.next_invoice_at is None
     world.pass_time(days=31)
     assert run(world) == (None, 0)
+
+
+def test_the_last_period_of_a_short_term_is_not_given_away(world) -> None:
+    """Three days at 100.00: the third is declined on its day, retried after its end, and ends the term."""
+    from billing_api.billing_service.models import Invoice
+    from shared.period import IntervalUnit
+    from tests.billing_api.commands.test_changing import holds, maintain
+
+    days, _ = world.product("days", 10000, interval=IntervalUnit.DAY, term_periods=3)
+    anna = world.customer()
+    started = world.buy(anna, days)
+    world.pay(started, anna)
+    for told in ((), ("failed",)):
+        world.pass_time(days=1)
+        run(world)
+        (attempt,) = collect(world)
+        outcome(world, anna, attempt, *told, **({"decline": "soft"} if told else {}))
+    world.pass_time(days=1)
+    assert maintain(world).ended == 0
+    assert world.subscription(started).status == "past_due"
+    (attempt,) = collect(world)
+    outcome(world, anna, attempt)
+    assert set(Invoice.objects.values_list("status", flat=True)) == {"paid"}
+    assert maintain(world).ended == 1
+    assert world.subscription(started).status == "expired"
+    holds()
+
+
+def test_the_last_period_nobody_pays_is_left_to_dunning(world) -> None:
+    """A term over during an outage of 100 days: its missed periods are asked for, then written off."""
+    from billing_api.billing_service.models import Invoice
+    from tests.billing_api.commands.test_changing import close_answers, holds, maintain
+
+    season, _ = world.product("season", 39900, term_periods=3)
+    anna = world.customer()
+    started = world.buy(anna, season)
+    world.pay(started, anna)
+    world.pass_time(days=100)
+    assert run(world)[1] == 2
+    assert maintain(world).ended == 0
+    (attempt,) = collect(world)
+    outcome(world, anna, attempt, "failed", decline="hard")
+    world.pass_time(days=21)
+    assert maintain(world).dunning_ended == 1
+    assert close_answers(world, "closed") == 2
+    assert world.subscription(started).status == "cancelled"
+    assert sorted(Invoice.objects.values_list("status", flat=True)) == ["paid", *["uncollectible"] * 2]
+    holds()

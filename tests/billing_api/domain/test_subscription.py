@@ -185,6 +185,9 @@ def test_a_fixed_term_bills_its_periods_and_expires() -> None:
     with pytest.raises(AppError, match="term is over"):
         rules.renew(last)
     assert last.period is not None
+    assert rules.due_ending(last, today=date(2030, 1, 1)) is None, "its last period is not paid"
+    last = rules.with_period_paid(last, last.period)
+    assert last.period is not None
     assert rules.due_ending(last, today=last.period.end - timedelta(days=1)) is None
     assert rules.due_ending(last, today=last.period.end) is Action.EXPIRE
 

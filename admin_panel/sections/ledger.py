@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
@@ -47,9 +48,8 @@ def subject_link(kind: str, pk: Any) -> Any:
 
 
 def _debit(row: Any) -> str:
-    entries = LedgerEntry.objects.using(BILLING_PAGES).filter(transaction=row.pk, amount_minor__gt=0)
-    found = list(entries.values_list("amount_minor", "currency"))
-    return money_text(sum(amount for amount, _ in found), found[0][1]) if found else "—"
+    legs = [leg for leg in row.entries.all() if leg.amount_minor > 0]
+    return money_text(sum(leg.amount_minor for leg in legs), legs[0].currency) if legs else "—"
 
 
 class LedgerTransactionAdmin(ReadOnlyAdmin):
@@ -72,6 +72,10 @@ class LedgerTransactionAdmin(ReadOnlyAdmin):
     holder = holder_column()
     size = text_column(_("Amount"), _debit)
     posted = moment_column("posted_at", _("Posted"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        entries = LedgerEntry.objects.using(BILLING_PAGES)
+        return super().get_queryset(request).prefetch_related(Prefetch("entries", entries))
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         if identifier := parse_id(term):

@@ -113,6 +113,42 @@ def addresses() -> list[str]:
     return sorted(set(found))
 
 
+def queries_of_lists() -> dict[str, list[int]]:
+    """Page -> statements its list takes with one row on it, and with all: [1 row, all rows, rows]."""
+    from contextlib import ExitStack
+
+    from django.conf import settings
+    from django.contrib import admin
+    from django.contrib.auth import get_user_model
+    from django.db import connections
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+    from django.urls import reverse
+
+    from admin_panel.sections.base import ReadOnlyAdmin
+
+    settings.ALLOWED_HOSTS = ["*"]
+    client = Client()
+    client.force_login(get_user_model().objects.get(username="admin"))
+    told: dict[str, list[int]] = {}
+    for model, page in admin.site._registry.items():
+        if not isinstance(page, ReadOnlyAdmin):
+            continue
+        rows = model._default_manager.using(page.alias).count()
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        counts = []
+        for shown in (1, 50):
+            page.list_per_page = shown
+            client.get(address)
+            with ExitStack() as stack:
+                caught = [stack.enter_context(CaptureQueriesContext(one)) for one in connections.all()]
+                answer = client.get(address)
+            assert answer.status_code == 200, (address, answer.status_code)
+            counts.append(sum(len(one) for one in caught))
+        told[model._meta.label_lower] = [*counts, rows]
+    return told
+
+
 def given_up() -> dict[str, Any]:
     """An action whose transaction the database gives up at first: how often it ran, and what came of it."""
     from datetime import UTC, datetime

@@ -69,6 +69,12 @@ def test_a_charge_says_why(panel: Panel, clients: Callable[..., StaffClient]) ->
     assert "в том числе НДС 22\u00a0%: 89,98\u00a0₽" in russian
 
 
+def test_no_list_asks_the_database_row_by_row(panel: Panel) -> None:
+    told = panel.inside("queries_of_lists")
+    assert told["billing_service.ledgertransaction"][2] > 1
+    assert {name: counts for name, counts in told.items() if counts[0] != counts[1]} == {}
+
+
 def test_an_unknown_page_and_row_are_told_in_words(clients: Callable[..., StaffClient]) -> None:
     answer = clients("viewer").get("/admin/nothing/")
     assert answer.status_code == 404

@@ -178,6 +178,26 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
         WHERE r.total <> r.posted OR r.total > p.captured_minor OR r.total <> p.refunded_minor
         """,
     ),
+    "refunds_credited_once": (
+        "Refunds credit no more of an invoice than they gave back, what balance had paid apart,"
+        " and each knows what it credited.",
+        """
+        SELECT coalesce(i.number, i.id::text) FROM invoice i JOIN (
+            SELECT p.invoice_id, sum(r.amount_minor) AS back, sum(c.credited) AS credited,
+                bool_or(r.credited_minor <> c.credited) AS is_odd
+            FROM refund r JOIN payment p ON p.id = r.payment_id
+            LEFT JOIN outgoing_order o ON o.id = r.refund_order_id AND o.credit_note_id IS NOT NULL
+            LEFT JOIN (
+                SELECT refund_id, sum(total_minor) AS total FROM credit_note GROUP BY refund_id
+            ) n ON n.refund_id = r.id
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN o.id IS NULL THEN coalesce(n.total, 0) ELSE r.amount_minor END AS credited
+            ) c
+            GROUP BY p.invoice_id
+        ) b ON b.invoice_id = i.id
+        WHERE b.is_odd OR b.credited > b.back + greatest(0, i.balance_applied_minor)
+        """,
+    ),
     "available_not_negative": (
         "A customer owes no more than what open invoices ask for.",
         """
@@ -225,6 +245,15 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
         WHERE c.redemptions <> coalesce(r.live, 0) OR c.redemptions > c.redemption_limit
             OR EXISTS (SELECT 1 FROM promo_redemption o WHERE o.promo_code_id = c.id
                 AND o.state <> 'released' AND o.ordinal > c.limit_per_user)
+        """,
+    ),
+    "promo_codes_settled": (
+        "No redemption stays reserved once its subscription is over and asks for no period any more.",
+        """
+        SELECT r.id::text FROM promo_redemption r JOIN subscription s ON s.id = r.subscription_id
+        WHERE r.state = 'reserved' AND s.status IN ('cancelled', 'expired')
+            AND NOT EXISTS (SELECT 1 FROM invoice i WHERE i.subscription_id = s.id AND i.status = 'open'
+                AND i.kind IN ('first', 'renewal', 'purchase'))
         """,
     ),
     "budgets_within_limits": (

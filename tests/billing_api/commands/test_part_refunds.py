@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -113,4 +114,29 @@ def test_a_part_payment_refunded_after_the_invoice_was_closed_leaves_nothing(wor
     assert stands(world, started)[0] == ended
     assert world.invoice(started.invoice_id).written_off_minor == (49900 if ended == "uncollectible" else 0)
     assert (world.balance(anna), world.available(anna)) == (0, 0)
+    holds()
+
+
+def test_a_refund_after_that_of_the_unused_days_credits_its_own_money_alone(world) -> None:
+    """499.00 paid, 241.45 of unused days credited and refunded; 100.00 more credits 100.00, not 257.55."""
+    from billing_api.billing_service.commands.cancel_subscription import cancel_subscription
+    from billing_api.billing_service.models import CreditNote, OutgoingOrder
+    from tests.billing_api.commands.test_cancelling import bought
+
+    anna, started, state = bought(world)
+    world.now = datetime(2026, 3, 31, 9, tzinfo=UTC)
+    cancel_subscription(started.subscription_id, mode="now", refund_unused=True, now=world.now)
+    order = OutgoingOrder.objects.get(kind="refund")
+    state = world.refund(state, order.amount_minor, refund_order_id=order.id)
+    world.hear(state)
+    world.hear(state)
+    holds()
+    state = world.refund(state, 10000)
+    world.hear(state)
+    assert sorted(CreditNote.objects.values_list("total_minor", flat=True)) == [10000, 24145]
+    assert world.balance(anna) == 0
+    holds()
+    world.hear(world.refund(state, 49900 - 24145 - 10000))
+    assert world.invoice(started.invoice_id).credited_minor == 49900
+    assert world.balance(anna) == 0
     holds()

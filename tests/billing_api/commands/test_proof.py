@@ -74,6 +74,35 @@ def test_a_statement_of_any_range_adds_up(world) -> None:
         statement.make_statement(anna.user_id, days[1], days[0])
 
 
+def test_a_statement_says_what_was_written_off_and_why_something_was_given(world) -> None:
+    """A write-off has its own words and its invoice, whatever else was recorded of that invoice."""
+    from billing_api.billing_service import statement
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from billing_api.billing_service.commands.grant_goodwill import grant_goodwill
+    from billing_api.billing_service.commands.write_off import write_off
+    from tests.billing_api.commands.test_part_refunds import part_paid
+    from tests.billing_api.commands.test_staff import said
+
+    anna, started, state = part_paid(world)
+    adjust_charge(started.invoice_id, Money(-5000), **{**said(world), "reason": "of the credit"})
+    write_off(started.invoice_id, **{**said(world), "reason": "of the write-off"})
+    world.hear(world.refund(state))
+    grant_goodwill(anna.user_id, Money(100), **{**said(world), "reason": "of the gift"})
+    made = statement.make_statement(anna.user_id, world.now.date(), world.now.date())
+    told = [
+        (one.number, one.description_ru, one.description_en, one.amount_minor)
+        for one in made.movements
+        if one.kind == "adjustment"
+    ]
+    number = "2026-000001"
+    words = (f"Списание долга по счёту {number}", f"Debt written off, invoice {number}")
+    assert told == [
+        (number, *words, 34900),
+        (number, *words, 10000),
+        (None, "Корректировка: of the gift", "Adjustment: of the gift", 100),
+    ]
+
+
 def test_a_statement_reads_page_by_page(world, monkeypatch: pytest.MonkeyPatch) -> None:
     from billing_api.billing_service import statement
 
@@ -100,12 +129,16 @@ BREAKS = {
     "credit_notes_within_invoices": "UPDATE invoice SET credited_minor = credited_minor + 1",
     "payments_posted_once": "UPDATE ledger_transaction SET source_kind = 'x' WHERE source_kind = 'payment'",
     "refunds_posted_once": "UPDATE ledger_transaction SET source_kind = 'x' WHERE source_kind = 'refund'",
+    "refunds_credited_once": "UPDATE refund SET credited_minor = credited_minor - 1",
     "available_not_negative": "UPDATE account_balance SET balance_minor = 1000000",
     "one_invoice_per_period": (
         "UPDATE invoice SET period_start_on = period_start_on - 1 WHERE kind = 'renewal'"
     ),
     "numbers_without_gaps": "UPDATE document_counter SET last_number = last_number + 1",
     "promo_codes_within_limits": "UPDATE promo_code SET redemptions = redemptions + 1",
+    "promo_codes_settled": (
+        "UPDATE promo_redemption SET state = 'reserved'; UPDATE subscription SET status = 'cancelled'"
+    ),
     "budgets_within_limits": "UPDATE promotion SET budget_spent_minor = 1",
     "access_matches_subscriptions": "UPDATE subscription SET access_until = access_until + interval '1 day'",
     "lines_explained": (
@@ -172,6 +205,9 @@ FURTHER_BREAKS = [
     )),
     ("refunds_posted_once", "UPDATE refund SET amount_minor = amount_minor + 1"),
     ("refunds_posted_once", "UPDATE payment SET refunded_minor = refunded_minor + 1"),
+    ("refunds_credited_once", "UPDATE credit_note SET total_minor = total_minor + 1 WHERE refund_id IS NOT"
+     " NULL; UPDATE refund SET credited_minor = credited_minor + 1"),
+    ("refunds_credited_once", "UPDATE credit_note SET refund_id = NULL"),
     ("one_invoice_per_period", "UPDATE invoice SET kind = 'renewal', period_start_on = '2026-04-20',"
      " period_end_on = '2026-04-21', subscription_id = (SELECT subscription_id FROM invoice WHERE kind ="
      " 'renewal') WHERE status = 'void'; UPDATE invoice SET status = 'open' WHERE status = 'void'"),
@@ -235,6 +271,27 @@ def test_numbers_begin_anew_with_the_sellers_year(world) -> None:
         *("2027-000002", "CN-2027-000002"),
     ]
     assert broken() == []
+
+
+def test_the_millionth_document_of_a_year_has_seven_digits(world, superuser) -> None:
+    """None is cut down to a number already given: 100000 stands there as ``2026-100000``."""
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from tests.billing_api.commands.test_staff import said
+
+    numbers = []
+    for before in (99_999, 999_999):
+        superuser.execute(
+            "INSERT INTO document_counter (series, year, last_number)"
+            " SELECT unnest('{invoice,credit_note}'::text[]), 2026, %s"
+            " ON CONFLICT (series, year) DO UPDATE SET last_number = EXCLUDED.last_number",
+            (before,),
+        )
+        anna = world.customer()
+        started = world.buy(anna)
+        world.pay(started, anna)
+        numbers += [world.invoice(started.invoice_id).number]
+        numbers += [adjust_charge(started.invoice_id, Money(-100), **said(world)).number]
+    assert numbers == ["2026-100000", "CN-2026-100000", "2026-1000000", "CN-2026-1000000"]
 
 
 def test_an_issued_document_does_not_change(world) -> None:

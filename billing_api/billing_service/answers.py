@@ -16,3 +16,4 @@ class OrderAnswer:
     outcome: Literal["accepted", "refused", "later"]
     code: str = ""
     result: str = ""
+    retry_after_seconds: int | None = None  # with ``later``, when the callee has said it

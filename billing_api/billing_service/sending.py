@@ -83,5 +83,5 @@ def answer_of(error: AppError) -> OrderAnswer:
     """Only a clear refusal is final; whatever may change or is not known is tried again with the same key."""
     passing = error.kind in (Kind.UNAVAILABLE, Kind.TOO_MANY, Kind.BROKEN_INVARIANT)
     if passing or error.code in WAITING_CODES or error.retry_after_seconds is not None:
-        return OrderAnswer("later", error.code)
+        return OrderAnswer("later", error.code, retry_after_seconds=error.retry_after_seconds)
     return OrderAnswer("refused", error.code)

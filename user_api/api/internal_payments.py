@@ -10,6 +10,7 @@ from pydantic import Field
 
 from shared.asgi import problem_responses
 from shared.auth import Service
+from shared.card_limit import CARD_LIMIT, CardLimit
 from shared.errors import forbidden, invalid
 from shared.idempotent_route import run_once
 from shared.money import Money
@@ -35,6 +36,11 @@ class Receipt(RequestBody):
     lines: Annotated[list[ReceiptLine], Field(min_length=1, max_length=100)]
 
 
+class CardLimitBody(RequestBody):
+    attempts: Annotated[int, Field(ge=1, le=100)]
+    window_hours: Annotated[int, Field(ge=1, le=24 * 31)]
+
+
 class CollectBody(RequestBody):
     user_id: UUID
     subscription_id: UUID
@@ -42,6 +48,7 @@ class CollectBody(RequestBody):
     amount: Money
     description: Annotated[str, Field(max_length=500)]
     receipt: Receipt
+    card_limit: CardLimitBody | None = None
 
 
 class RefundBody(RequestBody):
@@ -63,7 +70,7 @@ def _require_positive(amount: Money) -> None:
 
 
 @router.post(
-    "/payments", status_code=202, response_model=dict[str, Any], responses=problem_responses(404, 409)
+    "/payments", status_code=202, response_model=dict[str, Any], responses=problem_responses(404, 409, 429)
 )
 async def post_payment(
     request: Request, body: CollectBody, resources: AppResources, caller: CallerService, key: IdempotencyKey
@@ -79,6 +86,7 @@ async def post_payment(
         amount=body.amount,
         description=body.description,
         receipt=body.receipt.model_dump(mode="json"),
+        card_limit=CardLimit(**body.card_limit.model_dump()) if body.card_limit else CARD_LIMIT,
     )
 
     async def work(_: UUID) -> tuple[int, Any]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta
+from math import ceil
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.errors import AppError, conflict, invalid
+from shared.card_limit import CARD_LIMIT, CardLimit
+from shared.errors import AppError, Kind, conflict, invalid
 from shared.money import Money
 from user_api.clients.pay_api import PaymentView
 from user_api.user_service import consents, intents, payment_copy, repository
@@ -17,6 +21,10 @@ from user_api.user_service.commerce import Commerce
 from user_api.user_service.commerce_models import Payment, PaymentMethod
 from user_api.user_service.intents import Intent
 from user_api.user_service.models import User
+
+# Tries whose end is not known yet: they may still be declined.
+_UNDECIDED: Final = ("created", "processing", "unknown")
+_DECIDED_WITHIN: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +38,16 @@ class Collection:
     amount: Money
     description: str
     receipt: dict[str, Any]
+    card_limit: CardLimit = CARD_LIMIT
 
 
 async def collect_payment(commerce: Commerce, collection: Collection) -> PaymentView:
     """Commits the intent under the consent's lock, then passes the same key on; the outcome comes by event.
 
-    Raises ``no-consent`` and ``no-method`` (409, final), PayAPI's refusals, and NoAnswer when it is not
-    known whether PayAPI took it: the same key resumes. ``idempotency-key-reused`` (422): PayAPI knows the id
-    from a request of other words and made no payment of it. A payment PayAPI knows is never judged again.
+    Raises ``no-consent`` and ``no-method`` (409, final), ``card-limit`` (429, nothing was begun), PayAPI's
+    refusals, and NoAnswer when it is not known whether PayAPI took it: the same key resumes.
+    ``idempotency-key-reused`` (422): PayAPI knows the id from a request of other words and made no payment of
+    it. A payment PayAPI knows is never judged again.
     """
     chosen = await _commit_intent(commerce, collection)
     if chosen.is_known:
@@ -97,6 +107,8 @@ async def _commit_intent(commerce: Commerce, collection: Collection) -> _Chosen:
         if user is None or active is None or active.user_id != collection.user_id:
             raise conflict("no-consent", "There is no consent to charge this subscription automatically.")
         method_id = await _usable_method(session, active.payment_method_id)
+        if known is None:
+            await _hold_to_limit(session, collection, method_id, now)
         payer = intents.payer_of(user.email, None, user.locale)
         intent = Intent(collection.payment_id, payer)
         if known is not None:
@@ -139,7 +151,13 @@ async def _hold_user(session: AsyncSession, user_id: UUID) -> User | None:
 
 
 async def _usable_method(session: AsyncSession, payment_method_id: UUID | None) -> UUID:
-    method = await session.get(PaymentMethod, payment_method_id) if payment_method_id else None
+    # Held: two charges of one card, of different subscriptions, count one after the other.
+    held = {"key_share": True}
+    method = (
+        await session.get(PaymentMethod, payment_method_id, with_for_update=held, populate_existing=True)
+        if payment_method_id
+        else None
+    )
     if method is None or method.detached_at is not None:
         raise _no_method()
     return method.id
@@ -147,3 +165,37 @@ async def _usable_method(session: AsyncSession, payment_method_id: UUID | None) 
 
 def _no_method() -> AppError:
     return conflict("no-method", "The saved method of this subscription cannot be charged any more.")
+
+
+async def _hold_to_limit(
+    session: AsyncSession, collection: Collection, method_id: UUID, now: datetime
+) -> None:
+    """Counts what was tried with the card lately, by whomever and for whatever; what is paid does not count.
+
+    Raises ``card-limit`` with the time until the next try is allowed, or until one on its way is decided.
+    """
+    limit = collection.card_limit
+    window = timedelta(hours=limit.window_hours)
+    tried = await session.execute(
+        select(Payment.created_at, Payment.status)
+        .where(
+            Payment.user_id == collection.user_id,  # its index
+            Payment.method_id == method_id,
+            Payment.status.in_(("failed", *_UNDECIDED)),
+            Payment.created_at > now - window,
+        )
+        .order_by(Payment.created_at)
+    )
+    rows = tried.all()
+    if len(rows) < limit.attempts:
+        return
+    declined_at = [created_at for created_at, status in rows if status == "failed"]
+    wait = _DECIDED_WITHIN
+    if len(declined_at) >= limit.attempts:
+        wait = declined_at[-limit.attempts] + window - now
+    raise AppError(
+        "card-limit",
+        Kind.TOO_MANY,
+        f"This card was tried {limit.attempts} times within {limit.window_hours} hours.",
+        retry_after_seconds=max(1, ceil(wait.total_seconds())),
+    )

@@ -13,6 +13,7 @@ from django.db.models import Q
 from billing_api.billing_service import dunning_plan, locks, ticks
 from billing_api.billing_service.database import atomic, rerun
 from billing_api.billing_service.models import Account, CollectionAttempt, Invoice, OutgoingOrder, Payment
+from shared.card_limit import CARD_LIMIT, CardLimit
 from shared.ids import new_id
 from shared.money import allocate
 from shared.plain_text import RECEIPT_LABEL_LENGTH, one_line
@@ -101,6 +102,7 @@ def _plan(account: Account, invoice_id: UUID, now: datetime) -> int:
             "amount": {"amount": invoice.amount_due_minor, "currency": invoice.currency},
             "description": invoice.number,
             "receipt": {"lines": _receipt(account, invoice)},
+            **_card_limit(invoice),
         },
         state="pending",
         next_try_at=now,
@@ -109,6 +111,16 @@ def _plan(account: Account, invoice_id: UUID, now: datetime) -> int:
     invoice.collection, invoice.next_collection_at, invoice.updated_at = "processing", None, now
     invoice.store("collection", "next_collection_at", "updated_at")
     return 1
+
+
+def _card_limit(invoice: Invoice) -> dict[str, object]:
+    """UserAPI knows the card and holds it to the limit; only a product's own figures are told."""
+    assert invoice.subscription is not None
+    policy = dunning_plan.policy_of(invoice.subscription.product.dunning_policy)
+    limit = CardLimit(policy.attempts_per_card, policy.attempts_window_hours)
+    if limit == CARD_LIMIT:
+        return {}
+    return {"card_limit": {"attempts": limit.attempts, "window_hours": limit.window_hours}}
 
 
 def _receipt(account: Account, invoice: Invoice) -> list[dict[str, object]]:

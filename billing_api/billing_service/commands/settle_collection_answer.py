@@ -29,6 +29,7 @@ NOBODY_AGREED: Final = frozenset({"no-consent", "no-method"})
 FAULT_WAIT: Final = timedelta(hours=1)
 # Another payment of the invoice is under way: it may succeed and make this one needless.
 IN_PROGRESS_WAIT: Final = timedelta(minutes=1)
+_LIMIT_WAIT_SECONDS: Final = 3600
 
 log = logs.logger(__name__)
 
@@ -45,6 +46,7 @@ def settle_collection_answer(attempt_id: UUID, answer: OrderAnswer, *, now: date
 
     Any other refusal is a fault of ours, not of the customer: it begins no dunning, stands among the findings
     (``collection_refused``) until a charge is taken, and a new attempt is made every ``FAULT_WAIT``.
+    ``card-limit``: nothing was begun; the invoice is due for collection again when the card may be tried.
     Anything unclear is sent again with the same key. Raises ``collection-attempt-not-found``.
     """
     with atomic():
@@ -62,6 +64,9 @@ def settle_collection_answer(attempt_id: UUID, answer: OrderAnswer, *, now: date
                 attempt.state = "accepted"
                 attempt.store("state")
                 resolve(COLLECTION_REFUSED, attempt.invoice_id, now)
+            case "later" if answer.code == "card-limit":
+                seconds = answer.retry_after_seconds or _LIMIT_WAIT_SECONDS
+                _postpone(attempt, order, now + timedelta(seconds=seconds), now)
             case "later":
                 wait = IN_PROGRESS_WAIT if answer.code == "payment-in-progress" else None
                 orders.try_again(order, now, answer.code, wait)
@@ -112,3 +117,25 @@ def _wait_for_user(account: Account, attempt: CollectionAttempt, now: datetime) 
         settlement.end_subscription(
             account, subscription, rules.Action.CANCEL, "trial ended without a method", now
         )
+
+
+def _postpone(attempt: CollectionAttempt, order: OutgoingOrder, until: datetime, now: datetime) -> None:
+    """The card has been tried too often of late, for whatever: no failure of this invoice, no dunning."""
+    orders.settle(order, "withdrawn", now, "card-limit")
+    attempt.state, attempt.refusal, attempt.settled_at = "withdrawn", "card-limit", now
+    attempt.store("state", "refusal", "settled_at")
+    invoice = attempt.invoice
+    if invoice.status != "open":
+        return
+    invoice.next_collection_at, invoice.updated_at = until, now
+    invoice.collection = _collection_before(invoice)
+    invoice.store("next_collection_at", "updated_at", "collection")
+
+
+def _collection_before(invoice: Invoice) -> str:
+    """What the collection was before the attempt that was not begun."""
+    if invoice.collection_failures:
+        return "failed"
+    if invoice.overdue_at is not None:
+        return "overdue"
+    return "partially_paid" if invoice.paid_minor else "none"

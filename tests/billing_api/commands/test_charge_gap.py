@@ -105,3 +105,36 @@ def test_dunning_counts_from_the_first_failure_of_what_is_still_open(world: Any)
     world.pass_time(days=5)
     maintain(world)
     assert world.subscription(started).status == "cancelled"
+
+
+def test_a_card_tried_too_often_waits_without_dunning(world: Any) -> None:
+    """UserAPI holds the card to its limit over all subscriptions; nothing was begun, nothing has failed."""
+    from billing_api.billing_service.answers import OrderAnswer
+    from billing_api.billing_service.commands.plan_collection import plan_collection
+    from billing_api.billing_service.commands.settle_collection_answer import settle_collection_answer
+    from billing_api.billing_service.models import CollectionAttempt, OutgoingOrder
+
+    _, started = behind(world, days=31)
+    plan_collection(now=world.now)
+    attempt = CollectionAttempt.objects.get()
+    assert "card_limit" not in OutgoingOrder.objects.get(id=attempt.id).body
+    answer = OrderAnswer("later", "card-limit", retry_after_seconds=5 * 3600)
+    assert settle_collection_answer(attempt.id, answer, now=world.now).state == "withdrawn"
+    assert OutgoingOrder.objects.get(id=attempt.id).state == "withdrawn"
+    invoice = world.invoice(attempt.invoice_id)
+    assert (invoice.status, invoice.collection, invoice.collection_failures) == ("open", "none", 0)
+    assert world.subscription(started).status == "active"
+    world.pass_time(hours=4)
+    assert collect(world) == []
+    world.pass_time(hours=1)
+    assert len(collect(world)) == 1
+
+
+def test_a_products_own_limit_of_tries_is_told(world: Any) -> None:
+    from billing_api.billing_service.commands.plan_collection import plan_collection
+    from billing_api.billing_service.models import OutgoingOrder, Product
+
+    Product.objects.filter(id=world.basic).update(dunning_policy={"attempts_per_card": 1})
+    behind(world, days=31)
+    plan_collection(now=world.now)
+    assert OutgoingOrder.objects.get().body["card_limit"] == {"attempts": 1, "window_hours": 24}

@@ -243,6 +243,50 @@ async def test_a_card_that_is_declined_is_tried_twice_a_day_however_often_it_is_
     assert await tries_of(first) == 1
 
 
+async def test_first_tries_of_other_invoices_count_for_the_card_too(
+    collector: Collector,
+    subscribed: Any,
+    renewal: Any,
+    billing: FakeBillingApi,
+    pay: FakePayApi,
+    rows: Callable[..., Any],
+) -> None:
+    for _ in range(2):
+        assert (await collector.collect(subscribed, renewal, uuid4())).status_code == 202
+        for payment in pay.of_invoice(UUID(renewal["id"])):
+            payment["status"] = "failed"
+        await rows("UPDATE payments SET status = 'failed' WHERE status = 'created'")
+    other = billing.open_invoice(UUID(subscribed["id"]), 20000, "renewal")
+    later = uuid4()
+    refused = await collector.collect(subscribed, other, later)
+    assert (refused.status_code, refused.json()["type"]) == (429, "/problems/card-limit")
+    assert 23 * 3600 < int(refused.headers["Retry-After"]) <= 24 * 3600
+    assert pay.of_invoice(UUID(other["id"])) == []
+    await rows("UPDATE payments SET created_at = created_at - interval '25 hours'")
+    assert (await collector.collect(subscribed, other, later)).status_code == 202
+
+
+async def test_tries_not_decided_yet_are_waited_for(
+    collector: Collector,
+    subscribed: Any,
+    renewal: Any,
+    billing: FakeBillingApi,
+    pay: FakePayApi,
+    deliver: Any,
+) -> None:
+    invoices = [renewal, *(billing.open_invoice(UUID(subscribed["id"]), 9900, "renewal") for _ in "12")]
+    attempts = [uuid4() for _ in invoices]
+    first, second, third = [
+        await collector.collect(subscribed, invoice, attempt)
+        for invoice, attempt in zip(invoices, attempts, strict=True)
+    ]
+    assert (first.status_code, second.status_code, third.status_code) == (202, 202, 429)
+    assert third.headers["Retry-After"] == "900"
+    pay.succeed(attempts[0])
+    await deliver()
+    assert (await collector.collect(subscribed, invoices[2], attempts[2])).status_code == 202
+
+
 async def test_a_new_consent_collects_what_is_open_at_once(
     anna: Person, subscribed: Any, billing: FakeBillingApi, pay: FakePayApi
 ) -> None:

@@ -54,8 +54,11 @@ class RefundPayment(StaffAction):
 
     def rows(self, order: Order, result: Any) -> list[Row]:
         ends = _now("ends with its access rights") if result.ends_subscription else _now("goes on")
-        return [
+        rows = [
             Row(_now("Goes back to the payer"), money(result.amount)),
             Row(_now("Left of the payment"), money(result.left)),
             Row(_now("What it bought"), ends),
         ]
+        if result.debt.amount:
+            rows.append(Row(_now("Spent on other invoices, becomes a debt"), money(result.debt)))
+        return rows

@@ -95,13 +95,14 @@ class VoidingBody(serializers.Serializer[Any]):
 
 
 class RefundOrderedBody(serializers.Serializer[Any]):
-    """``left``: what could still be refunded afterwards."""
+    """``left``: what could still be refunded afterwards. ``debt``: what of it was spent on other invoices."""
 
     order_id = serializers.UUIDField(allow_null=True)
     payment_id = serializers.UUIDField()
     amount = MoneyField()
     left = MoneyField()
     ends_subscription = serializers.BooleanField()
+    debt = MoneyField()
 
 
 class ExtendedBody(serializers.Serializer[Any]):
@@ -237,6 +238,7 @@ class RefundPayment(OperatorView):
                 "amount": done.amount.as_json(),
                 "left": done.left.as_json(),
                 "ends_subscription": done.ends_subscription,
+                "debt": done.debt.as_json(),
             }
 
         return self.once(request, AmountInput, work)

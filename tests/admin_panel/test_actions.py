@@ -25,6 +25,7 @@ CASES = [
      "starts_on": "2027-01-01", "ends_on": "2027-01-31", "priority": "0"}, "1 Jan 2027", "create_promotion"),
     ("subscription/{subscription_id}/extend/", {"days": "5"}, "moves by 5 days", "extend_subscription"),
     ("payment/{payment_id}/refund/", {"amount": "99.99"}, "99.99", "refund_payment"),
+    ("payment/{spent_payment_id}/refund/", {}, "becomes a debt", "refund_payment"),
     ("invoice/{open_invoice_id}/write-off/", {}, "uncollectible", "write_off"),
 ]  # fmt: skip
 

@@ -38,8 +38,7 @@ def build() -> dict[str, Any]:
     email = f"clara.{user_id.hex[-6:]}@example.org"
     clara = CustomerSnapshot(user_id, 1, "ru", "Europe/Moscow", user_id.hex, email, "Клара Пример")
     premium = Product.objects.using("movies").get(slug="premium")
-    film = Product.objects.using("movies").filter(kind="one_time").order_by("rank").first()
-    assert film is not None
+    film, other_film = Product.objects.using("movies").filter(kind="one_time").order_by("rank")[:2]
     first = start_subscription(clara, product_id=premium.pk, now=now)
     assert first.invoice_id is not None
     declined = _pay(user_id, first.invoice_id, now, ok=False)
@@ -47,6 +46,7 @@ def build() -> dict[str, Any]:
     transfer = _transfer(user_id, now + timedelta(seconds=40))
     doubted = _under_review(user_id, now + timedelta(seconds=50))
     second = start_subscription(clara, product_id=film.pk, now=now + timedelta(minutes=1))
+    spent = _spent(film.pk, other_film.pk, now)
     account = Account.objects.get(user_id=user_id)
     promotion, finding = _promotion(now), _finding(account, paid, now)
     _lost_refund(account, doubted, now)
@@ -61,6 +61,7 @@ def build() -> dict[str, Any]:
         "paid_number": Invoice.objects.get(pk=first.invoice_id).number,
         "open_invoice_id": str(second.invoice_id),
         "payment_id": str(paid),
+        "spent_payment_id": str(spent),
         "declined_payment_id": str(declined),
         "transfer_id": str(transfer),
         "doubted_payment_id": str(doubted),
@@ -70,14 +71,29 @@ def build() -> dict[str, Any]:
     }
 
 
-def _pay(user_id: UUID, invoice_id: UUID, now: Any, *, ok: bool) -> UUID:
+def _spent(film_id: UUID, other_film_id: UUID, now: Any) -> UUID:
+    """A payment of somebody else's that was too much: the rest of it bought another film."""
+    from billing_api.billing_service.commands.start_subscription import start_subscription
+    from billing_api.billing_service.offers import CustomerSnapshot
+    from shared.ids import new_id
+
+    user_id = new_id()
+    dina = CustomerSnapshot(user_id, 1, "ru", "Europe/Moscow", user_id.hex, f"{user_id}@example.org", "Дина")
+    bought = start_subscription(dina, product_id=film_id, now=now)
+    assert bought.invoice_id is not None
+    payment_id = _pay(user_id, bought.invoice_id, now, ok=True, more_minor=10_000)
+    start_subscription(dina, product_id=other_film_id, now=now)
+    return payment_id
+
+
+def _pay(user_id: UUID, invoice_id: UUID, now: Any, *, ok: bool, more_minor: int = 0) -> UUID:
     from billing_api.billing_service.commands.apply_payment_event import apply_payment_event
     from billing_api.billing_service.models import Invoice
     from shared.ids import new_id
     from shared.money import Money
     from shared.queue.messages.payments import Decline, DeclineClass, PaymentState, PaymentStatus
 
-    amount = Money(Invoice.objects.get(pk=invoice_id).amount_due_minor)
+    amount = Money(Invoice.objects.get(pk=invoice_id).amount_due_minor + more_minor)
     decline = Decline(
         decline_class=DeclineClass.SOFT, code="insufficient-funds", message="На карте недостаточно средств."
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from billing_api.billing_service import locks, orders, refunds
+from billing_api.billing_service import crediting, locks, orders, refunds, spare_balance
 from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Payment, PaymentCancellation
@@ -16,13 +16,17 @@ from shared.money import Money
 
 @dataclass(frozen=True, slots=True)
 class RefundOrdered:
-    """``left``: what could still be refunded afterwards. ``order_id`` None in a preview."""
+    """``left``: what could still be refunded afterwards. ``order_id`` None in a preview.
+
+    ``debt``: what of it the customer has spent on other invoices; it will be asked for once it went back.
+    """
 
     order_id: UUID | None
     payment_id: UUID
     amount: Money
     left: Money
     ends_subscription: bool
+    debt: Money
 
 
 def refund_payment(
@@ -53,6 +57,7 @@ def refund_payment(
             amount,
             Money(left - amount.amount, payment.currency),
             left == amount.amount and _is_all_its_invoice_has(payment),
+            Money(_debt_minor(payment, amount.amount), payment.currency),
         )
         if preview:
             return done
@@ -67,7 +72,7 @@ def refund_payment(
             after={"refundable": done.left.as_json(), "order_id": str(order.id)},
             now=now,
         )
-        return RefundOrdered(order.id, payment.id, amount, done.left, done.ends_subscription)
+        return replace(done, order_id=order.id)
 
 
 def _is_all_its_invoice_has(payment: Payment) -> bool:
@@ -75,6 +80,23 @@ def _is_all_its_invoice_has(payment: Payment) -> bool:
     invoice = payment.invoice
     paid = invoice is not None and invoice.status == "paid" and payment.allocated_minor > 0
     return paid and refunds.kept_of_others_minor(payment) == 0
+
+
+def _debt_minor(payment: Payment, amount_minor: int) -> int:
+    """What the refund will leave owed beside open invoices, minor units: balance gives way first."""
+    in_balance = max(0, payment.to_balance_minor - payment.refunded_minor - _pending_minor(payment))
+    of_invoice = max(0, amount_minor - in_balance)
+    invoice = payment.invoice
+    if invoice is not None and invoice.status in ("open", "uncollectible"):
+        credited = of_invoice  # due again
+    else:
+        credited = min(of_invoice, crediting.left_minor(invoice)) if invoice is not None else 0
+    return max(0, amount_minor - credited - spare_balance.available_minor(payment.account, payment.currency))
+
+
+def _pending_minor(payment: Payment) -> int:
+    arrived = payment.refund_rows.exclude(refund_order_id=None).values_list("refund_order_id", flat=True)
+    return orders.pending_refunds_minor(payment.id, arrived)
 
 
 def _left(payment: Payment, amount: Money) -> int:
@@ -85,9 +107,7 @@ def _left(payment: Payment, amount: Money) -> int:
         raise invalid("currency-mismatch", f"The payment is in {payment.currency}.")
     if PaymentCancellation.objects.filter(payment_id=payment.id, state="open").exists():
         raise conflict("cancellation-open", "The payment is being cancelled.")
-    arrived = payment.refund_rows.exclude(refund_order_id=None).values_list("refund_order_id", flat=True)
-    pending = orders.pending_refunds_minor(payment.id, arrived)
-    left = payment.captured_minor - payment.refunded_minor - pending
+    left = payment.captured_minor - payment.refunded_minor - _pending_minor(payment)
     if amount.amount > left:
         raise conflict(
             "refund-exceeds-payment",

@@ -40,7 +40,7 @@ class Invoice(BillingModel):
     balance_applied_minor = minor_field()
     steps = models.JSONField(default=list)
     customer_snapshot = models.JSONField(default=dict)  # no name, no e-mail
-    corrects_id = models.UUIDField(null=True)  # the invoice a correcting charge belongs to
+    corrects_id = models.UUIDField(null=True)  # the invoice that a correcting charge or a debt goes back to
     reason = models.TextField(blank=True)
     period_start_on = models.DateField(null=True)
     period_end_on = models.DateField(null=True)

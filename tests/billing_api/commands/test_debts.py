@@ -219,6 +219,34 @@ def test_a_refund_on_its_way_holds_its_money(world) -> None:
     holds()
 
 
+def test_staff_see_before_which_debt_a_refund_leaves(world) -> None:
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from billing_api.billing_service.commands.grant_goodwill import grant_goodwill
+    from billing_api.billing_service.commands.refund_payment import refund_payment
+
+    anna, again = spent_twice_paid(world)
+    grant_goodwill(anna.user_id, Money(9900), **said(world))
+
+    def foretold(payment_id: Any, amount: int) -> int:
+        preview = refund_payment(payment_id, Money(amount), preview=True, **said(world))
+        return preview.debt.amount
+
+    assert [foretold(again.payment_id, amount) for amount in (9900, 10000, 49900)] == [0, 100, 40000]
+    order = refund_payment(again.payment_id, Money(49900), **said(world))
+    world.hear(world.refund(again, refund_order_id=order.order_id))
+    assert [one.amount_due_minor for one in debts()] == [order.debt.amount] == [40000]
+
+    # A credit that was spent: 100.00 of the first invoice were credited and paid a part of the renewal.
+    _, started, state = bought(world)
+    adjust_charge(started.invoice_id, Money(-10000), **said(world))
+    world.pass_time(days=31)
+    run(world)
+    assert [foretold(state.payment_id, amount) for amount in (39900, 49900)] == [0, 10000]
+    world.hear(world.refund(state, origin="provider"))
+    assert debts()[-1].amount_due_minor == 10000
+    holds()
+
+
 def test_a_refused_refund_lets_its_money_go(world) -> None:
     from billing_api.billing_service.answers import OrderAnswer
     from billing_api.billing_service.commands.refund_payment import refund_payment

@@ -85,7 +85,7 @@ class AdjustAccountCharge(AdjustCharge, AccountAction):
 
     def form_for(self, subject: Account, data: Any, initial: Mapping[str, Any]) -> ActionForm:
         rows = Invoice.objects.using(BILLING_PAGES).filter(account=subject.pk, status__in=("open", "paid"))
-        newest = list(rows.order_by("-issued_at")[:CHOSEN_FROM])
+        newest = list(rows.exclude(kind="debt").order_by("-issued_at")[:CHOSEN_FROM])
         return AdjustAccountForm(data, initial=dict(initial), invoices=newest)
 
     def invoice(self, order: Order) -> Invoice:

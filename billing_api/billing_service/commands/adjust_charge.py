@@ -54,7 +54,8 @@ def adjust_charge(
     """``change`` > 0 charges more, < 0 credits. The issued invoice itself never changes.
 
     Raises ``invoice-not-found``, ``amount-not-positive`` (0), ``currency-mismatch``, ``reason-missing``,
-    ``credit-exceeds-invoice``, ``invoice-not-creditable``, ``cancellation-open``.
+    ``credit-exceeds-invoice``, ``invoice-not-creditable``, ``debt-not-adjustable`` (the invoice that sold it
+    is), ``cancellation-open``.
     """
     reason = require_reason(reason)
     with atomic():
@@ -64,6 +65,8 @@ def adjust_charge(
             raise invalid("currency-mismatch", f"The invoice is in {invoice.currency}.")
         if change.amount == 0:
             raise invalid("amount-not-positive", "The change must not be zero.")
+        if invoice.kind == "debt":
+            raise conflict("debt-not-adjustable", "A debt sells nothing: adjust the invoice that did.")
         refuse_while_open(invoice_id=invoice.id)
         before = Money(-posting.balance_minor(account, invoice.currency), invoice.currency)
         if preview:

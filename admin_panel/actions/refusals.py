@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy
 from shared.errors import AppError
 
 WORDS: Final = {
+    "debt-not-adjustable": gettext_lazy("A debt sells nothing: adjust the invoice that did."),
+    "debt-not-voidable": gettext_lazy("A debt is paid or written off."),
     "idempotency-key-reused": gettext_lazy("This form was already used with other values. Open it again."),
     "transaction-differs": gettext_lazy("This transaction is not one of this payment's."),
     "transaction-needed": gettext_lazy(

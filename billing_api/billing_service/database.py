@@ -104,7 +104,14 @@ def together(*statements: Statement) -> list[tuple[Any, ...]]:
 
     Gives the rows of the last one, [] when it gives none. Outside a transaction they make one of their own.
     """
-    with cursor() as database:
+    connection = connections[DATABASE]
+    connection.close_if_health_check_failed()
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    # Django's own cursor where somebody watches (traces, debugging): it costs more than the rest of a call.
+    is_watched = connection.execute_wrappers or connection.queries_logged
+    open_cursor = connection.cursor if is_watched else connection.connection.cursor
+    with connection.wrap_database_errors, open_cursor() as database:
         known = _planned.setdefault(database.connection, set())
         for query, _ in statements:
             if query.prepare not in known:

@@ -162,9 +162,8 @@ class Payment(Base):
     payer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     known_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
-    updated_at: Mapped[
-        datetime
-    ]  # PayAPI's moment of the state held here; of an intent: when it was tried last
+    # PayAPI's moment of the state held here; of an intent: when it was tried last.
+    updated_at: Mapped[datetime]
     state_sequence: Mapped[int | None] = mapped_column(BigInteger)  # of the event it came by; NULL: an answer
 
 

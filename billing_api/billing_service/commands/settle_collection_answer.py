@@ -84,11 +84,8 @@ def settle_collection_answer(attempt_id: UUID, answer: OrderAnswer, *, now: date
 def _put_off(account: Account, attempt: CollectionAttempt, now: datetime) -> None:
     """Another attempt later, under a key of its own: a refusal is stored with the key it was given to."""
     invoice = attempt.invoice
-    if invoice.status != "open":
+    if not _due_again(invoice, now + FAULT_WAIT, now):
         return
-    invoice.collection = _collection_of(invoice)
-    invoice.next_collection_at, invoice.updated_at = now + FAULT_WAIT, now
-    invoice.store("collection", "next_collection_at", "updated_at")
     if OutgoingOrder.objects.filter(invoice_id=invoice.id, kind="close_payments", state="pending").exists():
         return  # PayAPI has closed the invoice as we asked: it is about to end
     log.error("collection-refused", invoice_id=str(invoice.id), code=attempt.refusal)
@@ -96,13 +93,19 @@ def _put_off(account: Account, attempt: CollectionAttempt, now: datetime) -> Non
     report(COLLECTION_REFUSED, account, ("invoice", invoice.id), detail, now)
 
 
-def _collection_of(invoice: Invoice) -> str:
-    """Where its collection stands without the attempt that was not taken."""
+def _due_again(invoice: Invoice, at: datetime, now: datetime) -> bool:
+    """Collected again from then on, as if that attempt had not been; False when the invoice is over."""
+    if invoice.status != "open":
+        return False
+    invoice.next_collection_at, invoice.updated_at = at, now
     if invoice.overdue_at is not None:
-        return "overdue"
-    if invoice.collection_failures:
-        return "failed"
-    return "partially_paid" if invoice.paid_minor else "none"
+        invoice.collection = "overdue"
+    elif invoice.collection_failures:
+        invoice.collection = "failed"
+    else:
+        invoice.collection = "partially_paid" if invoice.paid_minor else "none"
+    invoice.store("collection", "next_collection_at", "updated_at")
+    return True
 
 
 def _wait_for_user(account: Account, attempt: CollectionAttempt, now: datetime) -> None:
@@ -124,18 +127,4 @@ def _postpone(attempt: CollectionAttempt, order: OutgoingOrder, until: datetime,
     orders.settle(order, "withdrawn", now, "card-limit")
     attempt.state, attempt.refusal, attempt.settled_at = "withdrawn", "card-limit", now
     attempt.store("state", "refusal", "settled_at")
-    invoice = attempt.invoice
-    if invoice.status != "open":
-        return
-    invoice.next_collection_at, invoice.updated_at = until, now
-    invoice.collection = _collection_before(invoice)
-    invoice.store("next_collection_at", "updated_at", "collection")
-
-
-def _collection_before(invoice: Invoice) -> str:
-    """What the collection was before the attempt that was not begun."""
-    if invoice.collection_failures:
-        return "failed"
-    if invoice.overdue_at is not None:
-        return "overdue"
-    return "partially_paid" if invoice.paid_minor else "none"
+    _due_again(attempt.invoice, until, now)

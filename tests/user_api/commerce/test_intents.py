@@ -27,6 +27,7 @@ from tests.user_api.commerce.test_collect import (  # noqa: F401 - fixtures
 from tests.user_api.commerce.test_erasure import erase
 from user_api.resources import Resources
 from user_api.user_service.finish_endings import finish_endings
+from user_api.user_service.intents import list_given_up, settle_given_up
 
 AGREED: dict[str, Any] = {"payment": card(save=True), "consent": CONSENT}
 AGE = "UPDATE payments SET updated_at = updated_at - $1::interval"
@@ -126,6 +127,23 @@ async def test_an_intent_being_tried_again_is_not_given_up_under_its_run(
     assert (await running).status_code == 201
     (row,) = await rows("SELECT request_id, subscription_id FROM payments")
     assert None not in tuple(row)
+    assert (await consent_of(anna))["status"] == "active"
+
+
+async def test_an_intent_taken_up_while_the_worker_asks_about_it_is_kept(
+    anna: Person, broken: UUID, pay: FakePayApi, rows: Callable[..., Any], resources: Resources
+) -> None:
+    """Listed by the worker as given up; before it withdraws it, a late run of the key is calling PayAPI."""
+    await rows(AGE, timedelta(hours=2))
+    ((border, payment_id),) = await list_given_up(resources.commerce, 100)
+    pay.hold["start"] = asyncio.Event()
+    pay.reached.clear()
+    running = asyncio.create_task(anna.buy(broken, "key", **AGREED))
+    await pay.reached.wait()
+    await settle_given_up(resources.commerce, border, payment_id)
+    assert [row["id"] for row in await rows("SELECT id FROM payments")] == [payment_id]
+    pay.hold.pop("start").set()
+    assert (await running).status_code == 201
     assert (await consent_of(anna))["status"] == "active"
 
 

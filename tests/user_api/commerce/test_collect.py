@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
@@ -285,6 +286,37 @@ async def test_tries_not_decided_yet_are_waited_for(
     pay.succeed(attempts[0])
     await deliver()
     assert (await collector.collect(subscribed, invoices[2], attempts[2])).status_code == 202
+
+
+async def test_charges_of_one_card_at_the_same_moment_count_one_after_the_other(
+    anna: Person,
+    catalogue: Catalogue,
+    collector: Collector,
+    subscribed: Any,
+    billing: FakeBillingApi,
+    deliver: Any,
+    rows: Callable[..., Any],
+) -> None:
+    """Subscriptions of their own, so that nothing but the card is the same."""
+    method_id = (await consent_of(anna))["payment_method_id"]
+    saved = {"kind": "saved_method", "payment_method_id": method_id}
+    subscriptions = [subscribed]
+    for name in "bcd":
+        subscriptions[-1]["status"] = "expired"  # to the stand-in, which knows one product group
+        product = await catalogue.product(f"feature:{name}")
+        bought = (await anna.buy(product, payment=saved, consent=CONSENT)).json()
+        subscriptions.append(billing.subscriptions[UUID(bought["subscription"]["id"])])
+        billing.settle(UUID(bought["subscription"]["id"]))
+    await deliver()
+    for _ in range(5):
+        await rows("UPDATE payments SET created_at = created_at - interval '25 hours'")
+        answers = await asyncio.gather(
+            *(
+                collector.collect(one, billing.open_invoice(UUID(one["id"]), 9900, "renewal"), uuid4())
+                for one in subscriptions
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [202, 202, 429, 429]
 
 
 async def test_a_new_consent_collects_what_is_open_at_once(

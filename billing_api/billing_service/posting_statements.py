@@ -26,10 +26,11 @@ SELECT $transaction_id:uuid, id, $source_kind:text, $source_id:uuid, $reverses_i
     $now:timestamptz FROM owner
 """
 # The next link of a chain and the balance with it. It goes on from the row as it is when it is had, not as
-# the statement saw it when it began: who waited for the account follows those before.
+# the statement saw it when it began: who waited for the account follows those before. The row is named after
+# its first entry: an id of its own would be drawn at every posting.
 _LINK_SQL: Final = """
 INSERT INTO account_balance AS stands (id, account_id, currency, balance_minor, entry_count, chain_head)
-SELECT gen_random_uuid(), id, 'CURRENCY', $amount_LEG:bigint, 1,
+SELECT $entry_LEG:uuid, id, 'CURRENCY', $amount_LEG:bigint, 1,
     billing_link_hash('', $entry_LEG:uuid, id, 'CURRENCY', 1, $amount_LEG:bigint, $posting:text) FROM owner
 ON CONFLICT (account_id, currency) DO UPDATE SET balance_minor = stands.balance_minor + $amount_LEG:bigint,
     entry_count = stands.entry_count + 1,
@@ -42,11 +43,12 @@ _ENTRIES_SQL: Final = """
 INSERT INTO ledger_entry (id, ledger_account, amount_minor, currency, leg_number, leg_count, transaction_id,
     posted_at, account_id, position, chain_hash)
 """
+# Of the columns' own types, or Postgres puts a step that converts before each.
 _ENTRY_SQL: Final = """
-SELECT $entry_LEG:uuid, 'ACCOUNT', $amount_LEG:bigint, 'CURRENCY', LEG, COUNT, $transaction_id:uuid,
-    $now:timestamptz, """
+SELECT $entry_LEG:uuid, 'ACCOUNT'::varchar(32), $amount_LEG:bigint, 'CURRENCY'::varchar(3), LEG::smallint,
+    COUNT::smallint, $transaction_id:uuid, $now:timestamptz, """
 _IN_CHAIN: Final = "account_id, entry_count, chain_head FROM LINK"
-_OF_FIRM: Final = "id, 0, NULL FROM owner"
+_OF_FIRM: Final = "id, 0::bigint, NULL::varchar(64) FROM owner"
 
 
 def link_name(currency: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from uuid import uuid4
 
 import psycopg2
@@ -32,8 +34,12 @@ def post(
     *,
     leg_count: int | None = None,
     without_last: bool = False,
+    places: Mapping[str, tuple[int, str | None]] = MappingProxyType({}),
 ) -> str:
-    """Writes a posting that says it has ``leg_count`` legs, as many as there are unless told otherwise."""
+    """Writes a posting that says it has ``leg_count`` legs, as many as there are unless told otherwise.
+
+    ``places``: position and hash of an account's leg, when they are to be other than they should.
+    """
     from tests.billing_api.ledger_chain import GENESIS, Link, chain_hash
 
     account, transaction, source = uuid4(), uuid4(), uuid4()
@@ -46,6 +52,7 @@ def post(
             position = 1
             link = Link(entry, account, currency, position, amount, transaction, "payment", source, None, now)
             made = chain_hash(GENESIS, link, [(leg[0], leg[2], leg[1]) for leg in legs])
+        position, made = places.get(name, (position, made))
         values = (str(entry), str(account), str(transaction), name, amount, currency, position, now, made)
         cursor.execute(ENTRY, (*values, number, count))
     return str(transaction)
@@ -88,11 +95,40 @@ def test_a_posting_of_fewer_than_two_legs_is_refused(
     """Whether it owns up to it or not."""
     connection = psycopg2.connect(billing.service)
     with connection.cursor() as cursor:
-        with pytest.raises(psycopg2.errors.CheckViolation, match="two_legs"):
-            post(cursor, now, legs)
-        connection.rollback()
+        post(cursor, now, legs)
+        with pytest.raises(
+            psycopg2.errors.CheckViolation, match=f"{len(legs)} whole of its {len(legs)} entries"
+        ):
+            connection.commit()
         post(cursor, now, legs, leg_count=2)
         with pytest.raises(psycopg2.errors.CheckViolation, match="of its 2 entries"):
+            connection.commit()
+    connection.close()
+
+
+# Legs whose sum does not tell that one of them is not what it must be, and where and with which hash it is
+# (None: as it should).
+NOTHING = [("customer", 0, "RUB"), ("provider_clearing", 0, "RUB")]
+UNSOUND = {
+    "of nothing": (NOTHING, {}),
+    "the firm's with a place in a chain": (BALANCED, {"provider_clearing": (1, None)}),
+    "the firm's below all places": (BALANCED, {"provider_clearing": (-1, None)}),
+    "the firm's with a hash": (BALANCED, {"provider_clearing": (0, "0" * 64)}),
+    "the firm's with both": (BALANCED, {"provider_clearing": (1, "0" * 64)}),
+    "the customer's with neither": (BALANCED, {"customer": (0, None)}),
+    "the customer's without a hash": (BALANCED, {"customer": (1, None)}),
+}
+
+
+@pytest.mark.parametrize("wrong", UNSOUND)
+def test_a_leg_that_is_not_what_it_must_be_is_refused(
+    billing: DatabaseUrls, now: datetime, wrong: str
+) -> None:
+    legs, places = UNSOUND[wrong]
+    connection = psycopg2.connect(billing.service)
+    with connection.cursor() as cursor:
+        post(cursor, now, legs, places=places)
+        with pytest.raises(psycopg2.errors.CheckViolation, match="whole of its 2 entries"):
             connection.commit()
     connection.close()
 
@@ -167,7 +203,7 @@ def test_two_transactions_do_not_make_one_posting(billing: DatabaseUrls, now: da
         other.execute(ENTRY, values)
         with pytest.raises(psycopg2.errors.ForeignKeyViolation):
             second.commit()
-        with pytest.raises(psycopg2.errors.CheckViolation, match="1 of its 2 entries"):
+        with pytest.raises(psycopg2.errors.CheckViolation, match="1 whole of its 2 entries"):
             first.commit()
     first.close()
     second.close()

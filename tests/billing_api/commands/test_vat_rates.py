@@ -43,7 +43,7 @@ def test_a_configured_rate_holds_from_its_first_day(world, rates: date) -> None:
     assert broken() == []
 
 
-def test_the_default_is_the_law(settings) -> None:
+def test_the_default_is_the_law(billing_database, settings) -> None:
     from billing_api.billing_service.domain.vat import RUSSIAN_VAT
     from billing_api.billing_service.vat_rates import parse_vat_rates
 

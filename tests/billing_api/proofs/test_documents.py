@@ -346,7 +346,7 @@ def test_a_statement_as_csv(world) -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "  =", "＝", "－1"])
-def test_no_cell_is_a_formula(start: str) -> None:
+def test_no_cell_is_a_formula(billing_database, start: str) -> None:
     from billing_api.billing_service.documents.statement_csv import harmless
 
     assert harmless(start + "1+1").startswith("'")

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from billing_api.billing_service.database import Query, together
+from billing_api.billing_service.domain.ledger import SourceKind
 from billing_api.billing_service.models import Account
 from billing_api.billing_service.posting_statements import link_name
 from shared import correlation
@@ -65,12 +66,14 @@ def record(
     )
 
 
-def recording_posting(command: str, actor: Actor, reason: str, currency: str) -> tuple[Query, dict[str, Any]]:
+def recording_posting(
+    command: str, actor: Actor, reason: str, source_kind: SourceKind, currency: str
+) -> tuple[Query, dict[str, Any]]:
     """What writes what ``record`` does of a posting's source, joined to the posting, and its values.
 
     The state before and after is the balance in this currency, as the customer sees it: prepaid positive.
     """
-    return _record_of_posting(command, currency), _said(actor, reason)
+    return _record_of_posting(command, source_kind, currency), _said(actor, reason)
 
 
 def _said(actor: Actor, reason: str) -> dict[str, Any]:
@@ -96,10 +99,10 @@ _RECORD: Final = Query(
 
 
 @cache
-def _record_of_posting(command: str, currency: str) -> Query:
+def _record_of_posting(command: str, source_kind: SourceKind, currency: str) -> Query:
     before, after = (
         f"jsonb_build_object('balance', jsonb_build_object('amount', -{balance}, 'currency', '{currency}'))"
         for balance in ("balance_before_minor", "balance_minor")
     )
-    of_source = f"$source_kind:text, $source_id:uuid, '{command}', account_id, {before}, {after}"
+    of_source = f"'{source_kind}', $source_id:uuid, '{command}', account_id, {before}, {after}"
     return Query("recorded", f"{_RECORD_SQL}{of_source} FROM {link_name(currency)}")

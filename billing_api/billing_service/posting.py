@@ -40,7 +40,6 @@ def writing(
     transaction_id, kind = new_id(), transaction.source_kind.value
     values: dict[str, Any] = {
         "transaction_id": transaction_id,
-        "source_kind": kind,
         "source_id": transaction.source_id,
         "reverses_id": transaction.reverses,
         "now": now,
@@ -65,7 +64,8 @@ def writing(
         ",".join(sorted(texts)),
     )
     values["posting"] = "\n".join([str(one) for one in said])
-    return statements.writing(tuple(legs)), values
+    queries = statements.writing(transaction.source_kind, transaction.reverses is not None, tuple(legs))
+    return queries, values
 
 
 def transaction_id(kind: ledger.SourceKind, source_id: UUID) -> UUID | None:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Final
 
 from billing_api.billing_service.database import Query
-from billing_api.billing_service.domain.ledger import Account
+from billing_api.billing_service.domain.ledger import Account, SourceKind
 
 BALANCE_OF_USER: Final = Query(
     "balance_of_user",
@@ -22,8 +22,7 @@ OWNER: Final = Query("owner", "SELECT $account_id:uuid AS id")
 OWNER_HELD: Final = Query("owner", "SELECT id FROM account WHERE user_id = $user_id:uuid FOR NO KEY UPDATE")
 _TRANSACTION_SQL: Final = """
 INSERT INTO ledger_transaction (id, account_id, source_kind, source_id, reverses_id, leg_count, posted_at)
-SELECT $transaction_id:uuid, id, $source_kind:text, $source_id:uuid, $reverses_id:uuid, COUNT,
-    $now:timestamptz FROM owner
+SELECT $transaction_id:uuid, id, 'KIND', $source_id:uuid, REVERSED, COUNT, $now:timestamptz FROM owner
 """
 # The next link of a chain and the balance with it. It goes on from the row as it is when it is had, not as
 # the statement saw it when it began: who waited for the account follows those before. The row is named after
@@ -57,10 +56,10 @@ def link_name(currency: str) -> str:
 
 
 @cache
-def writing(legs: tuple[tuple[Account, str], ...]) -> tuple[Query, ...]:
+def writing(kind: SourceKind, is_reversing: bool, legs: tuple[tuple[Account, str], ...]) -> tuple[Query, ...]:
     """The statements, to be joined behind ``owner``, for these legs: account of the chart and currency.
 
-    Values by leg, from 1: ``entry_1`` (id) and ``amount_1``.
+    Values by leg, from 1: ``entry_1`` (id) and ``amount_1``; ``reverses_id`` if it takes another one back.
     """
     links, entries = [], []
     for leg, (account, currency) in enumerate(legs, start=1):
@@ -69,9 +68,10 @@ def writing(legs: tuple[tuple[Account, str], ...]) -> tuple[Query, ...]:
         if is_chained:
             links.append(Query(link_name(currency), _filled(_LINK_SQL, names)))
         entries.append(_filled(_ENTRY_SQL + (_IN_CHAIN if is_chained else _OF_FIRM), names))
-    count = {"COUNT": str(len(legs))}
-    transaction = Query("posted", _filled(_TRANSACTION_SQL, count))
-    return (*links, transaction, Query("entries", _filled(_ENTRIES_SQL + " UNION ALL ".join(entries), count)))
+    reversed_id = "$reverses_id:uuid" if is_reversing else "NULL::uuid"
+    names = {"COUNT": str(len(legs)), "KIND": kind.value, "REVERSED": reversed_id}
+    transaction = Query("posted", _filled(_TRANSACTION_SQL, names))
+    return (*links, transaction, Query("entries", _filled(_ENTRIES_SQL + " UNION ALL ".join(entries), names)))
 
 
 def _filled(sql: str, names: dict[str, str]) -> str:

@@ -38,7 +38,7 @@ def grant_goodwill(
         found = together(BALANCE_OF_USER.of(user_id=user_id, currency=currency))
     else:
         queries, values = posting.writing(transaction, user_id, now)
-        recorded, said = recording_posting("grant_goodwill", actor, reason, currency)
+        recorded, said = recording_posting("grant_goodwill", actor, reason, transaction.source_kind, currency)
         done = (OWNER_HELD, *queries, recorded, balance_before(currency))
         found = together(as_one(done, {"user_id": user_id, **values, **said}))
     if not found:

@@ -109,7 +109,7 @@ def test_a_posting_of_fewer_than_two_legs_is_refused(
 # Legs whose sum does not tell that one of them is not what it must be, and where and with which hash it is
 # (None: as it should).
 NOTHING = [("customer", 0, "RUB"), ("provider_clearing", 0, "RUB")]
-UNSOUND = {
+UNSOUND: dict[str, tuple[list[tuple[str, int, str]], dict[str, tuple[int, str | None]]]] = {
     "of nothing": (NOTHING, {}),
     "the firm's with a place in a chain": (BALANCED, {"provider_clearing": (1, None)}),
     "the firm's below all places": (BALANCED, {"provider_clearing": (-1, None)}),

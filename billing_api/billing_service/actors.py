@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from billing_api.billing_service.database import Query, together
@@ -15,16 +15,18 @@ from billing_api.billing_service.domain.ledger import SourceKind
 from billing_api.billing_service.models import Account
 from billing_api.billing_service.posting_statements import link_name
 from shared import correlation
-from shared.errors import invalid
+from shared.errors import broken_invariant, invalid
 from shared.ids import new_id
 from shared.plain_text import one_line
+
+ActorKind = Literal["staff", "user", "system"]
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
     """``id``: staff user name, user id, or the name of the process."""
 
-    kind: Literal["staff", "user", "system"]
+    kind: ActorKind
     id: str
 
 
@@ -55,6 +57,8 @@ def record(
     together(
         _RECORD.of(
             **_said(actor, reason),
+            audit_id=new_id(),
+            actor_kind=actor.kind,
             account_id=account_id,
             command=command,
             subject_kind=subject[0],
@@ -71,38 +75,35 @@ def recording_posting(
 ) -> tuple[Query, dict[str, Any]]:
     """What writes what ``record`` does of a posting's source, joined to the posting, and its values.
 
-    The state before and after is the balance in this currency, as the customer sees it: prepaid positive.
+    The state before and after is the balance in this currency, as the customer sees it: prepaid positive. The
+    record has the id of its posting.
     """
-    return _record_of_posting(command, source_kind, currency), _said(actor, reason)
+    return _record_of_posting(command, actor.kind, source_kind, currency), _said(actor, reason)
 
 
 def _said(actor: Actor, reason: str) -> dict[str, Any]:
-    return {
-        "audit_id": new_id(),
-        "actor_kind": actor.kind,
-        "actor_id": actor.id,
-        "reason": reason,
-        "correlation_id": correlation.current(),
-    }
+    return {"actor_id": actor.id, "reason": reason, "correlation_id": correlation.current()}
 
 
-_RECORD_SQL: Final = """
-INSERT INTO audit_record (id, actor_kind, actor_id, reason, correlation_id, done_at, subject_kind, subject_id,
+_COLUMNS: Final = """
+INSERT INTO audit_record (actor_id, reason, correlation_id, done_at, subject_id, id, actor_kind, subject_kind,
     command, account_id, before, after)
-SELECT $audit_id:uuid, $actor_kind:text, $actor_id:text, $reason:text, $correlation_id:text,
-    $now:timestamptz, """
+SELECT $actor_id:text, $reason:text, $correlation_id:text, $now:timestamptz, """
 _RECORD: Final = Query(
     "recorded",
-    _RECORD_SQL
-    + "$subject_kind:text, $subject_id:uuid, $command:text, $account_id:uuid, $before:jsonb, $after:jsonb",
+    _COLUMNS
+    + "$subject_id:uuid, $audit_id:uuid, $actor_kind:text, $subject_kind:text, $command:text, $account_id:uuid,"
+    " $before:jsonb, $after:jsonb",
 )
 
 
 @cache
-def _record_of_posting(command: str, source_kind: SourceKind, currency: str) -> Query:
+def _record_of_posting(command: str, actor_kind: ActorKind, source_kind: SourceKind, currency: str) -> Query:
+    if actor_kind not in get_args(ActorKind):  # it stands in the text of the statement
+        raise broken_invariant("actor-kind", actor_kind)
     before, after = (
         f"jsonb_build_object('balance', jsonb_build_object('amount', -{balance}, 'currency', '{currency}'))"
         for balance in ("balance_before_minor", "balance_minor")
     )
-    of_source = f"'{source_kind}', $source_id:uuid, '{command}', account_id, {before}, {after}"
-    return Query("recorded", f"{_RECORD_SQL}{of_source} FROM {link_name(currency)}")
+    named = f"$source_id:uuid, $transaction_id:uuid, '{actor_kind}', '{source_kind}', '{command}', account_id"
+    return Query("recorded", f"{_COLUMNS}{named}, {before}, {after} FROM {link_name(currency)}")

@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
@@ -20,6 +21,7 @@ from shared.database_errors import is_worth_rerunning
 DATABASE: Final = "billing"
 RERUNS: Final = 5  # in all
 RERUN_WAIT_SECONDS: Final = 0.01  # doubled each time
+_SENT_AS_TEXT: Final = frozenset({UUID, datetime})
 _PLACE: Final = re.compile(r"\$(\w+):(\w+)")
 
 T = TypeVar("T")
@@ -117,10 +119,11 @@ def together(*statements: Statement) -> list[tuple[Any, ...]]:
             if query.prepare not in known:
                 database.execute(query.prepare)
                 known.add(query.prepare)
-        # The driver quotes every value; the rest of the text is ours.
+        # The driver quotes every value; the rest of the text is ours. What the plan knows the type of goes as
+        # text: the driver's own form of a moment is a cast, to be parsed and carried out at each call.
         text = ";".join([query.call for query, _ in statements])
         values = [values[name] for query, values in statements for name in query.names]
-        database.execute(text, [str(value) if type(value) is UUID else value for value in values])
+        database.execute(text, [str(value) if type(value) in _SENT_AS_TEXT else value for value in values])
         return database.fetchall() if database.description else []
 
 

@@ -91,9 +91,8 @@ INSERT INTO audit_record (actor_id, reason, correlation_id, done_at, subject_id,
 SELECT $actor_id:text, $reason:text, $correlation_id:text, $now:timestamptz, """
 _RECORD: Final = Query(
     "recorded",
-    _COLUMNS
-    + "$subject_id:uuid, $audit_id:uuid, $actor_kind:text, $subject_kind:text, $command:text, $account_id:uuid,"
-    " $before:jsonb, $after:jsonb",
+    _COLUMNS + "$subject_id:uuid, $audit_id:uuid, $actor_kind:text, $subject_kind:text, $command:text,"
+    " $account_id:uuid, $before:jsonb, $after:jsonb",
 )
 
 

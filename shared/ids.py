@@ -17,30 +17,30 @@ _DERIVED: Final = UUID("3c6f2f0a-6a0e-5c53-9a59-0d5d3b1f7a11")
 _VERSION: Final = 7
 _ID_BYTES: Final = 10
 _IDS_AT_ONCE: Final = 128
-_unused: Final[deque[bytes]] = deque()
+_unused: Final[deque[int]] = deque()  # all of an id but its moment
 os.register_at_fork(after_in_child=_unused.clear)  # no two processes use the same
-
-
-def _random_bytes() -> bytes:
-    try:
-        return _unused.popleft()
-    except IndexError:
-        drawn = os.urandom(_ID_BYTES * _IDS_AT_ONCE)
-        _unused.extend(drawn[at : at + _ID_BYTES] for at in range(_ID_BYTES, len(drawn), _ID_BYTES))
-        return drawn[:_ID_BYTES]
 
 
 def new_id() -> UUID:
     """A UUIDv7 (RFC 9562): ordered by host milliseconds, 74 random bits. Not a secret."""
+    try:
+        rest = _unused.popleft()
+    except IndexError:
+        rest = _draw()
     # Ids use the host clock on purpose: moving the suite clock must not make ids collide or jump.
-    milliseconds = time.time_ns() // 1_000_000
-    random_bits = int.from_bytes(_random_bytes(), "big")
-    value = (milliseconds & (2**48 - 1)) << 80
-    value |= _VERSION << 76
-    value |= ((random_bits >> 62) & 0xFFF) << 64
-    value |= 0b10 << 62
-    value |= random_bits & (2**62 - 1)
-    return UUID(int=value)
+    return UUID(int=time.time_ns() // 1_000_000 << 80 | rest)
+
+
+def _draw() -> int:
+    drawn = os.urandom(_ID_BYTES * _IDS_AT_ONCE)
+    rests = [_rest(drawn[at : at + _ID_BYTES]) for at in range(0, len(drawn), _ID_BYTES)]
+    _unused.extend(rests[1:])
+    return rests[0]
+
+
+def _rest(drawn: bytes) -> int:
+    random_bits = int.from_bytes(drawn, "big")
+    return _VERSION << 76 | ((random_bits >> 62) & 0xFFF) << 64 | 0b10 << 62 | random_bits & (2**62 - 1)
 
 
 def made_at(identifier: UUID) -> datetime:

@@ -12,5 +12,6 @@ _UNREADABLE: Final = frozenset({"Cc", "Cs"})
 
 def one_line(text: str, most: int | None = None) -> str:
     """Without control characters, blanks and line ends each one space, at most ``most`` characters."""
-    readable = "".join(" " if unicodedata.category(one) in _UNREADABLE else one for one in text)
-    return " ".join(readable.split())[:most].rstrip()
+    if not text.isprintable():  # hardly ever
+        text = "".join(" " if unicodedata.category(one) in _UNREADABLE else one for one in text)
+    return " ".join(text.split())[:most].rstrip()

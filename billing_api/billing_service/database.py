@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -11,7 +12,6 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from django.db import Error, connections, transaction
 
@@ -106,26 +106,47 @@ def together(*statements: Statement) -> list[tuple[Any, ...]]:
 
     Gives the rows of the last one, [] when it gives none. Outside a transaction they make one of their own.
     """
-    connection = connections[DATABASE]
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
+    django = _of_thread.django or _of_thread.find()
+    if django.connection is None or django.needs_rollback or not django.health_check_done:
+        django.close_if_health_check_failed()
+        django.ensure_connection()
+        django.validate_no_broken_transaction()
     # Django's own cursor where somebody watches (traces, debugging): it costs more than the rest of a call.
-    is_watched = connection.execute_wrappers or connection.queries_logged
-    open_cursor = connection.cursor if is_watched else connection.connection.cursor
-    with connection.wrap_database_errors, open_cursor() as database:
-        known = _planned.setdefault(database.connection, set())
-        for query, _ in statements:
-            if query.prepare not in known:
-                database.execute(query.prepare)
-                known.add(query.prepare)
-        # The driver quotes every value; the rest of the text is ours. What the plan knows the type of goes as
-        # text: the driver's own form of a moment is a cast, to be parsed and carried out at each call.
-        text = ";".join([query.call for query, _ in statements])
-        values = [values[name] for query, values in statements for name in query.names]
-        database.execute(text, [str(value) if type(value) in _SENT_AS_TEXT else value for value in values])
-        return database.fetchall() if database.description else []
+    is_watched = django.execute_wrappers or django.force_debug_cursor
+    try:
+        with django.cursor() if is_watched else django.connection.cursor() as database:
+            return _run(database, statements)
+    except django.Database.Error:
+        with django.wrap_database_errors:
+            raise
 
 
-# The statements each live connection has planned already.
-_planned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+def _run(database: Any, statements: tuple[Statement, ...]) -> list[tuple[Any, ...]]:
+    if _of_thread.connection is not database.connection:
+        _of_thread.connection, _of_thread.planned = database.connection, set()
+    for query, _ in statements:
+        if query.prepare not in _of_thread.planned:
+            database.execute(query.prepare)
+            _of_thread.planned.add(query.prepare)
+    # The driver quotes every value; the rest of the text is ours. What the plan knows the type of goes as
+    # text: the driver's own form of a moment is a cast, to be parsed and carried out at each call.
+    text = ";".join([query.call for query, _ in statements])
+    values = [values[name] for query, values in statements for name in query.names]
+    database.execute(text, [str(value) if type(value) in _SENT_AS_TEXT else value for value in values])
+    return database.fetchall() if database.description else []
+
+
+class _OfThread(threading.local):
+    """Django's handle of the thread's connection, and what is planned on which driver's connection."""
+
+    django: Any = None
+    connection: Any = None
+    planned: set[str]
+
+    def find(self) -> Any:
+        # Django looks for a running event loop each time it is asked for its handle.
+        self.django = connections[DATABASE]
+        return self.django
+
+
+_of_thread = _OfThread()

@@ -37,7 +37,7 @@ def writing(
     Every entry on the personal account must name ``owner_id``. For a command that writes something else in
     the same round trip; all others call ``post``.
     """
-    transaction_id, kind = new_id(), transaction.source_kind.value
+    transaction_id = new_id()
     values: dict[str, Any] = {
         "transaction_id": transaction_id,
         "source_id": transaction.source_id,
@@ -52,12 +52,12 @@ def writing(
             currencies.add(entry.currency)
         values[f"entry_{leg}"], values[f"amount_{leg}"] = new_id(), entry.amount_minor
         legs.append((entry.account, entry.currency))
-        texts.append(f"{entry.account.value} {entry.currency} {entry.amount_minor}")
+        texts.append(f"{entry.account} {entry.currency} {entry.amount_minor}")
     # What the chain says of the posting (docs/algorithms/ledger.md); the proof at commit reads the rows.
     moment = now.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     said = (
         transaction_id,
-        kind,
+        transaction.source_kind,
         transaction.source_id,
         transaction.reverses or "",
         moment,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests import servers
+from tests import emptying, servers
 from tests.servers import DatabaseUrls
 
 MIGRATE = ["python", "-m", "billing_api.manage", "migrate", "--skip-checks"]
@@ -45,13 +45,7 @@ def billing(billing_database: DatabaseUrls) -> Iterator[DatabaseUrls]:
     yield billing_database
     connections["billing"].close()
     with psycopg2.connect(billing_database.superuser) as owner, owner.cursor() as cursor:
-        cursor.execute(
-            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables"
-            " WHERE schemaname = 'public' AND tablename <> 'django_migrations'"
-        )
-        (names,) = cursor.fetchone()  # type: ignore[misc]
-        cursor.execute("SET session_replication_role = replica")  # the guards refuse TRUNCATE too
-        cursor.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        cursor.execute(emptying.statement("django_migrations"))
     owner.close()
 
 

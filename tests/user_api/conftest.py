@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from shared import keys
 from shared.clock import ManualClock
-from tests import servers
+from tests import emptying, servers
 from tests.servers import DatabaseUrls
 from user_api.main import create_app
 from user_api.settings import Settings
@@ -47,13 +47,9 @@ def users_database() -> DatabaseUrls:
 @pytest.fixture
 async def database(users_database: DatabaseUrls) -> DatabaseUrls:
     """The Users database without a row in it."""
-    connection = await asyncpg.connect(users_database.owner)
+    connection = await asyncpg.connect(users_database.superuser)
     try:
-        tables = await connection.fetch(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
-        )
-        names = ", ".join(f'"{row["tablename"]}"' for row in tables)
-        await connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        await connection.execute(emptying.statement("alembic_version"))
     finally:
         await connection.close()
     return users_database

@@ -5,6 +5,8 @@ VENV := .venv/bin
 STACK := $(VENV)/python -m deploy.stack
 TEST_ROUNDS ?= 1
 export PYTHON MODE
+# without the cache every process that is started, some hundreds in the tests, compiles what it imports anew
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help up down reset urls tokens ps logs in time-travel verify demo test test-long test-docker test-bare check lock venv clean
 

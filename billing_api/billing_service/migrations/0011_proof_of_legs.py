@@ -1,5 +1,5 @@
 # ruff: noqa: RUF012
-"""What each leg must be is proven with its posting; an entry may no longer be looked at three times."""
+"""What each leg must be is proven with its posting, no longer by constraints of each row."""
 
 from pathlib import Path
 

@@ -23,11 +23,11 @@ def opened(now: datetime) -> Any:
     return Account.objects.create(user_id=new_id(), created_at=now, updated_at=now)
 
 
-def gift(user_id: Any, now: datetime, amount: int = 100, **more: Any) -> Any:
+def gift(user_id: Any, now: datetime, amount: int = 100, kind: Any = "staff", **more: Any) -> Any:
     from billing_api.billing_service.actors import Actor
     from billing_api.billing_service.commands.grant_goodwill import grant_goodwill
 
-    return grant_goodwill(user_id, Money(amount), actor=Actor("staff", "x"), reason="asked", now=now, **more)
+    return grant_goodwill(user_id, Money(amount), actor=Actor(kind, "x"), reason="asked", now=now, **more)
 
 
 def counts() -> tuple[int, int, int]:
@@ -52,6 +52,20 @@ def test_what_is_only_read_leaves_nothing_open(now: datetime) -> None:
         gift(account.user_id, now, amount=0)
     assert is_idle()
     assert counts() == (0, 0, 0)
+
+
+def test_what_stands_in_the_text_of_a_statement_is_one_of_few_words(now: datetime) -> None:
+    account = opened(now)
+    with pytest.raises(AppError, match="actor-kind"):
+        gift(account.user_id, now, kind="staff', now(); --")
+    assert (is_idle(), counts()) == (True, (0, 0, 0))
+
+
+def test_the_record_of_a_posting_has_its_id(now: datetime) -> None:
+    from billing_api.billing_service.models import AuditRecord, LedgerTransaction
+
+    gift(opened(now).user_id, now)
+    assert AuditRecord.objects.get().id == LedgerTransaction.objects.get().id
 
 
 def test_what_the_database_refuses_at_commit_leaves_nothing(now: datetime, monkeypatch: Any) -> None:

@@ -24,7 +24,7 @@ from tests.shared.operators.running import Collector
 _RUN = pytest.StashKey[Path]()
 _TESTS = Path(__file__).parent
 # xdist gives a worker a stretch of the list, at the end a short one: long tests go first, short ones last
-_FIRST = ("deploy", "admin_panel")
+_FIRST = ("admin_panel", "deploy")
 _LAST = ("user_api/accounts",)
 
 

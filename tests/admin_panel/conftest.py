@@ -6,6 +6,7 @@ are asked over HTTP, and code that needs its Django runs in a process of its own
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -98,7 +99,9 @@ def panel(
     logs = tmp_path_factory.mktemp("admin")
     running: list[subprocess.Popen[bytes]] = []
 
+    @functools.cache
     def start(**extra: str) -> str:
+        """The address of a panel with these settings, too; started when first asked for."""
         port = free_port([])
         url = f"http://127.0.0.1:{port}"
         log = (logs / f"{port}.log").open("wb")

@@ -19,19 +19,7 @@ TRANSFER_CONFIRMED, REFUND_CONFIRMED = "transfer-confirmations", "refund-confirm
 class FakeUserApi:
     """UserAPI's routes of docs/contracts.md, 4, over one payment; a key counts once."""
 
-    def __init__(self, payment_id: str) -> None:
-        rub = {"currency": "RUB"}
-        self.payment: dict[str, Any] = {
-            "id": payment_id,
-            "status": "action_required",
-            "amount": {"amount": 49_900} | rub,
-            "captured": {"amount": 0} | rub,
-            "refunded": {"amount": 0} | rub,
-            "refunds": [],
-        }
-        self.taken: dict[str, tuple[str, dict[str, Any]]] = {}
-        self.is_deaf = False
-        self.refuses_with: str | None = None
+    def __init__(self) -> None:
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -61,6 +49,21 @@ class FakeUserApi:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def begin(self, payment_id: str) -> None:
+        """Forgets what was, for the next test."""
+        rub = {"currency": "RUB"}
+        self.payment: dict[str, Any] = {
+            "id": payment_id,
+            "status": "action_required",
+            "amount": {"amount": 49_900} | rub,
+            "captured": {"amount": 0} | rub,
+            "refunded": {"amount": 0} | rub,
+            "refunds": [],
+        }
+        self.taken: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.is_deaf = False
+        self.refuses_with: str | None = None
+
     def take(self, path: str, key: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         order = path.rpartition("/")[2]
         if self.refuses_with is not None:
@@ -81,11 +84,18 @@ class FakeUserApi:
         return list(self.taken.values())
 
 
-@pytest.fixture
-def user_api(panel: Panel) -> Iterator[FakeUserApi]:
-    fake = FakeUserApi(panel.world["transfer_id"])
+@pytest.fixture(scope="module")
+def fake_user_api() -> Iterator[FakeUserApi]:
+    """One address for all tests: the panel that knows it need be started once."""
+    fake = FakeUserApi()
     yield fake
     fake.server.shutdown()
+
+
+@pytest.fixture
+def user_api(panel: Panel, fake_user_api: FakeUserApi) -> FakeUserApi:
+    fake_user_api.begin(panel.world["transfer_id"])
+    return fake_user_api
 
 
 @pytest.fixture

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from shared.ids import new_id
 from tests.admin_panel.conftest import BILLING, Panel, StaffClient
-from tests.admin_panel.test_by_hand import REFUND_CONFIRMED, FakeUserApi, audit
+from tests.admin_panel.test_by_hand import (  # noqa: F401
+    REFUND_CONFIRMED,
+    FakeUserApi,
+    audit,
+    fake_user_api,
+)
 
 REVIEWED = "review-settlements"
 
 
 @pytest.fixture
-def user_api(panel: Panel) -> Iterator[FakeUserApi]:
-    fake = FakeUserApi(panel.world["doubted_payment_id"])
-    fake.payment |= {"status": "needs_review", "review_reason": "mismatch: amount"}
-    yield fake
-    fake.server.shutdown()
+def user_api(panel: Panel, fake_user_api: FakeUserApi) -> FakeUserApi:  # noqa: F811
+    fake_user_api.begin(panel.world["doubted_payment_id"])
+    fake_user_api.payment |= {"status": "needs_review", "review_reason": "mismatch: amount"}
+    return fake_user_api
 
 
 @pytest.fixture

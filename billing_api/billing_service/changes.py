@@ -125,6 +125,21 @@ def close(account: Account, subscription: Subscription, now: datetime, state: st
     close_invoice(account, change, now)
 
 
+def give_up_credit(account: Account, invoice: Invoice | None, now: datetime) -> None:
+    """Money of the invoice goes back or it is credited: a change that waits may credit the same days.
+
+    It is given up; it can be asked for again, priced with what is left.
+    """
+    if invoice is None or invoice.subscription_id is None or invoice.kind == "charge":
+        return
+    waiting = PendingChange.objects.filter(
+        subscription_id=invoice.subscription_id, state="open", invoice__isnull=False
+    )
+    for change in waiting.exclude(invoice=invoice):
+        settle(change, "lapsed", now)
+        close_invoice(account, change, now)
+
+
 def close_invoice(account: Account, change: PendingChange, now: datetime) -> bool:
     """Asks to close the payments of a change's invoice; False when that is on its way or there is none."""
     invoice = change.invoice

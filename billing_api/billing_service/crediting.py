@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Sum
 
-from billing_api.billing_service import events, posting
+from billing_api.billing_service import changes, events, posting
 from billing_api.billing_service.domain import invoice as rules
 from billing_api.billing_service.domain import ledger
 from billing_api.billing_service.models import Account, CreditNote, CreditNoteLine, Invoice
@@ -71,6 +71,7 @@ def issue_credit_note(
     if invoice.status not in ("open", "paid"):
         raise conflict("invoice-not-creditable", f"An invoice that is {invoice.status} is not credited.")
     parts = rules.credit_lines(lines_of(invoice), amount_minor)
+    changes.give_up_credit(account, invoice, now)
     posted = _posting_of(invoice)
     vat_minor = sum(part.vat_minor for part in parts)
     note = CreditNote.objects.create(

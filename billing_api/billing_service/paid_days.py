@@ -51,10 +51,15 @@ def paid_run(subscription: Subscription, period: Period, day: date) -> PaidRun:
 
 
 def _invoices(subscription: Subscription) -> tuple[Invoice, ...]:
-    """The paid invoices of the running period: its changes, and the one that began it."""
-    undone = PendingChange.objects.filter(subscription=subscription, state="undone", invoice__isnull=False)
+    """The paid invoices of the running period: its changes, and the one that began it.
+
+    One paid too late, or given back since, has changed nothing.
+    """
+    idle = PendingChange.objects.filter(subscription=subscription, invoice__isnull=False).exclude(
+        state="done"
+    )
     found = subscription.invoices.filter(status="paid", kind__in=("first", "renewal", "change")).exclude(
-        id__in=undone.values("invoice_id")
+        id__in=idle.values("invoice_id")
     )
     chain: list[Invoice] = []
     for invoice in found.order_by("-issued_at", "-id"):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from billing_api.billing_service import locks
+from billing_api.billing_service import changes, locks
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.domain import cancellation as rules
 from billing_api.billing_service.models import Account, Invoice, Payment, PaymentCancellation, Subscription
@@ -53,6 +53,8 @@ def cancel_payment(seen: PaymentSeen, *, now: datetime) -> PaymentCancelled:
         if known is not None:
             return _answer(known)
         decided = _decide(account, invoice, seen, now)
+        if not decided.captures_nothing:
+            changes.give_up_credit(account, invoice, now)
         row = PaymentCancellation.objects.create(
             id=new_id(),
             account=account,

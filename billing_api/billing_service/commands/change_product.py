@@ -12,7 +12,14 @@ from billing_api.billing_service.commands.abandon_subscription import hold_subsc
 from billing_api.billing_service.commands.cancel_payment import refuse_while_open
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.invoicing import Terms, issue_invoice
-from billing_api.billing_service.models import Account, Invoice, PendingChange, Price, Subscription
+from billing_api.billing_service.models import (
+    Account,
+    Invoice,
+    OutgoingOrder,
+    PendingChange,
+    Price,
+    Subscription,
+)
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.offers import find_price
 from shared.errors import conflict
@@ -57,6 +64,7 @@ def change_product(
         if account.status != "active":
             raise conflict("account-blocked", "The account is blocked.")
         refuse_while_open(subscription_id=subscription.id)
+        _refuse_while_refunded(subscription)
         product, found = find_price(product_id, price_id, now)
         waiting = changes.open_change(subscription)
         if waiting is not None and waiting.invoice_id is not None and not preview:
@@ -74,6 +82,14 @@ def change_product(
         invoice = _write(account, subscription, offer, documents, now)
         documents.give_numbers()
         return ProductChanged(subscription.id, invoice.id if invoice else None, offer)
+
+
+def _refuse_while_refunded(subscription: Subscription) -> None:
+    """The same money would be credited by the change and go back as well."""
+    ordered = OutgoingOrder.objects.filter(kind="refund", state__in=("pending", "sent"))
+    invoices = subscription.invoices.exclude(kind="charge").values("id")
+    if ordered.filter(credit_note_id=None, invoice_id__in=invoices).exists():
+        raise conflict("cancellation-open", "A payment of it is going back; wait for its end.")
 
 
 def _again(subscription: Subscription, waiting: PendingChange, found: Price, now: datetime) -> ProductChanged:

@@ -55,8 +55,9 @@ def extend_subscription(
         if preview:
             return done
         subscription_terms.take(subscription, value, now)
-        if subscription.status == "trialing":
-            subscription.trial_ends_at = subscription.next_invoice_at
+        if subscription.status == "trialing" and not subscription.periods_billed:
+            # Told of the old end, its customer is told of the new one, too.
+            subscription.trial_ends_at, subscription.trial_reminded_at = subscription.next_invoice_at, None
         subscription.save(using="billing")
         if value.period is not None:
             changes.move_to(subscription, value.period.end)

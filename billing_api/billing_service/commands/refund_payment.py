@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from billing_api.billing_service import crediting, locks, orders, refunds, spare_balance
+from billing_api.billing_service import changes, crediting, locks, orders, refunds, spare_balance
 from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Payment, PaymentCancellation
@@ -61,6 +61,7 @@ def refund_payment(
         )
         if preview:
             return done
+        changes.give_up_credit(account, payment.invoice, now)
         order = orders.order_refund(account, payment, amount.amount, reason, now)
         record(
             "refund_payment",

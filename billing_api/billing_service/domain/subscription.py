@@ -260,15 +260,23 @@ def expire(subscription: Subscription, *, today: date) -> Subscription:
 
 
 def pause(subscription: Subscription, *, today: date) -> Subscription:
-    """Stop the clock: the days of the paid period from ``today`` on are kept."""
+    """Stop the clock: the days of the paid period after ``today`` are kept.
+
+    The day of the pause has begun: kept too, it would be had anew after every night's pause.
+    """
     moved = _moved(subscription, Action.PAUSE)
     paid = subscription.paid_through_on or today
-    return replace(moved, remaining_days=max(0, (paid - today).days), paid_through_on=today)
+    return replace(moved, remaining_days=max(0, (paid - today).days - 1), paid_through_on=today)
 
 
 def resume(subscription: Subscription, *, today: date) -> Subscription:
-    """Give the kept days from ``today``; the next period is counted from their end, the new anchor."""
+    """Give the kept days from ``today``; the next period is counted from their end, the new anchor.
+
+    On the day of the pause nothing was kept yet: the period goes on as it was.
+    """
     moved = _moved(subscription, Action.RESUME)
+    if today == subscription.paid_through_on and subscription.period is not None:
+        return replace(moved, paid_through_on=subscription.period.end, remaining_days=None)
     days = subscription.remaining_days or 0
     end = today + timedelta(days=days)
     return replace(
@@ -282,8 +290,13 @@ def resume(subscription: Subscription, *, today: date) -> Subscription:
 
 
 def days_to_be_had(subscription: Subscription, *, today: date) -> Period | None:
-    """The period that runs; while paused the kept days, as a resumption ``today`` would give them."""
+    """The period that runs, None while it is unpaid: what paid the one before it says nothing of its days.
+
+    While paused the kept days, as a resumption ``today`` would give them.
+    """
     if subscription.status is not Status.PAUSED:
+        return None if subscription.has_unpaid_period else subscription.period
+    if today == subscription.paid_through_on:
         return subscription.period
     days = subscription.remaining_days or 0
     return Period(today, today + timedelta(days=days)) if days else None

@@ -34,7 +34,7 @@ def test_a_pause_made_since_is_kept_and_its_time_is_not_billed(world: Any) -> No
     resume(world, started)
     world.hear(world.refund(state))
     assert world.subscription(started).product_id == world.basic
-    assert dates(world, started) == (date(2026, 6, 22), date(2026, 7, 20), date(2026, 7, 20))
+    assert dates(world, started) == (date(2026, 6, 22), date(2026, 7, 19), date(2026, 7, 19))
     assert run(world) == (None, 0)
     holds()
 
@@ -61,7 +61,7 @@ def test_a_pause_moves_the_month_that_another_interval_gives_back(world: Any) ->
     world.pass_time(days=70)
     resume(world, started)
     world.hear(world.refund(state))
-    assert dates(world, started) == (date(2026, 6, 22), date(2026, 7, 20), date(2026, 7, 20))
+    assert dates(world, started) == (date(2026, 6, 22), date(2026, 7, 19), date(2026, 7, 19))
     assert run(world) == (None, 0)
     holds()
 
@@ -73,9 +73,9 @@ def test_a_pause_that_lasts_keeps_the_days_of_the_old_product(world: Any, produc
     pause(world, started)
     world.hear(world.refund(state))
     row = world.subscription(started)
-    assert (row.status, row.remaining_days, row.grants_access) == ("paused", 28, False)
+    assert (row.status, row.remaining_days, row.grants_access) == ("paused", 27, False)
     assert (row.product_id, change_row(started).state) == (world.basic, "undone")
     world.pass_time(days=70)
     resume(world, started)
-    assert dates(world, started) == (date(2026, 6, 22), date(2026, 7, 20), date(2026, 7, 20))
+    assert dates(world, started) == (date(2026, 6, 22), date(2026, 7, 19), date(2026, 7, 19))
     holds()

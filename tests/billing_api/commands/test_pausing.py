@@ -29,7 +29,7 @@ def test_a_pause_keeps_the_days_and_bills_nothing(world) -> None:
     shop(world)
     anna, started = subscriber(world)
     world.now = datetime(2026, 4, 21, 12, tzinfo=UTC)
-    assert pause(world, started).remaining_days == 20
+    assert pause(world, started).remaining_days == 19
     told = event_data("subscription.paused")[-1]
     assert (told["grants_access"], told["status"], told["next_invoice_at"]) == (False, "paused", None)
     with pytest.raises(AppError, match="subscription-transition-refused"):
@@ -40,17 +40,17 @@ def test_a_pause_keeps_the_days_and_bills_nothing(world) -> None:
     subscription = world.subscription(started)
     assert (str(subscription.period_start_on), str(subscription.period_end_on)) == (
         "2026-07-30",
-        "2026-08-19",
+        "2026-08-18",
     )
     assert events()[-1] == "subscription.resumed"
     assert subscription.grants_access
     with pytest.raises(AppError, match="subscription-transition-refused"):
         resume(world, started)
-    world.pass_time(days=20)
+    world.pass_time(days=19)
     assert run(world)[1] == 1
     (attempt,) = collect(world)
     outcome(world, anna, attempt)
-    assert str(world.subscription(started).period_end_on) == "2026-09-19"
+    assert str(world.subscription(started).period_end_on) == "2026-09-18"
     holds()
 
 
@@ -63,7 +63,7 @@ def test_the_kept_days_are_still_worth_what_was_paid(world) -> None:
     resume(world, started)
     world.pass_time(days=5)
     quote = change(world, started, world.premium, preview=True).offer.quote
-    assert [line.amount_minor for line in quote.lines] == [39950, -24950]  # 15 of 30 days, as without it
+    assert [line.amount_minor for line in quote.lines] == [37287, -23287]  # 14 of 30 days
     pay(world, anna, change(world, started, world.premium))
     holds()
 
@@ -78,7 +78,7 @@ def test_a_change_for_the_period_end_follows_a_pause(world) -> None:
     world.pass_time(days=10)
     resume(world, started)
     view = queries.subscription_view(world.subscription(started))
-    assert view["pending_change"]["effective_on"] == view["current_period"]["end"] == "2026-05-21"
+    assert view["pending_change"]["effective_on"] == view["current_period"]["end"] == "2026-05-20"
 
 
 def test_an_unpaid_change_refuses_a_pause(world) -> None:
@@ -107,6 +107,6 @@ def test_cancelled_now_while_paused_gives_back_the_days_that_were_kept(world) ->
     shown = cancel(preview=True)
     done = cancel(preview=False)
     assert (shown.credited, shown.to_card) == (done.credited, done.to_card)
-    assert done.credited.amount == done.to_card.amount == 33267  # 20 of 30 days, half up
+    assert done.credited.amount == done.to_card.amount == 31603  # 19 of 30 days, half up
     assert world.subscription(started).status == "cancelled"
     holds()

@@ -95,9 +95,10 @@ def test_the_days_of_any_life_follow_each_other(anchor, interval, zone, trial_da
         if action in ("renew", "change at end"):
             assert value.period.start == end, "tiles"
         elif action == "pause":
-            kept = (end - _in_period(replace(value, period=before), number)).days
-            assert value.period.days == kept or kept == 0
-            assert value.paid_through_on == end + timedelta(days=away), "the kept days are given later"
+            kept = (end - _in_period(replace(value, period=before), number)).days - 1
+            assert value.period.days == kept or kept == 0 or not away
+            later = max(0, away - 1)  # the day of the pause is used, unless it ends that day
+            assert value.paid_through_on == end + timedelta(days=later), "the kept days are given later"
         elif action == "extend":
             assert value.period.end == end + timedelta(days=1 + number % 60)
         elif value.period != before:

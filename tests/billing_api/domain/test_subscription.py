@@ -201,14 +201,16 @@ def test_a_scheduled_cancellation_is_carried_out_at_the_periods_end() -> None:
 
 
 @given(st.integers(0, 27), st.integers(0, 400))
-def test_pause_and_resume_keep_the_remaining_days(used: int, away: int) -> None:
+def test_pause_and_resume_keep_the_days_after_the_pause(used: int, away: int) -> None:
     pausing = START + timedelta(days=used)
     paused = rules.pause(active(), today=pausing)
-    assert paused.remaining_days == FEBRUARY.days - used
+    assert paused.remaining_days == FEBRUARY.days - used - 1
     assert rules.due_renewals(paused, today=date(2030, 1, 1), cap=9).periods == ()
     returning = pausing + timedelta(days=away)
     resumed = rules.resume(paused, today=returning)
-    assert resumed.paid_through_on == returning + timedelta(days=FEBRUARY.days - used)
+    if not away:
+        assert resumed == active()
+    assert resumed.paid_through_on == returning + timedelta(days=FEBRUARY.days - used - bool(away))
     assert resumed.remaining_days is None
     assert rules.next_period(resumed).start == resumed.paid_through_on
 

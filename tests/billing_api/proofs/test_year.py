@@ -71,9 +71,9 @@ def test_a_year_of_one_customer(world) -> None:
     assert life.charged[3:] == [("29 Jun", 49900), ("29 Jul", 54900)]
     assert events().count("subscription.price_will_change") == 1
 
-    # 5 August: 24 of the days up to the 29th are kept; given from 15 September to 9 October.
+    # 5 August: the 23 days after it up to the 29th are kept; given from 16 September to 9 October.
     pause_subscription(started.subscription_id, now=world.now)
-    life.live_until(9, 15)
+    life.live_until(9, 16)
     assert not world.subscription(started).grants_access
     resume_subscription(started.subscription_id, now=world.now)
     assert str(world.subscription(started).period_end_on) == "2026-10-09"

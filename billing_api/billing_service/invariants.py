@@ -216,10 +216,10 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
             AND daterange(a.period_start_on, a.period_end_on) && daterange(b.period_start_on, b.period_end_on)
         WHERE a.kind IN ('first', 'renewal') AND b.kind IN ('first', 'renewal')
             AND a.status <> 'void' AND b.status <> 'void'
-            -- A change to another interval ends the running period on its own day.
+            -- A change to another interval ends the running period on its own day, the first one included.
             AND NOT EXISTS (SELECT 1 FROM pending_change c WHERE c.subscription_id = a.subscription_id
-                AND c.state = 'done' AND c.moves_anchor
-                AND c.effective_on > least(a.period_start_on, b.period_start_on)
+                AND c.state = 'done' AND c.moves_anchor AND a.period_start_on <> b.period_start_on
+                AND c.effective_on >= least(a.period_start_on, b.period_start_on)
                 AND c.effective_on <= greatest(a.period_start_on, b.period_start_on))
         """,
     ),

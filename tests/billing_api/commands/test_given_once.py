@@ -47,6 +47,18 @@ def test_a_period_that_is_not_paid_gives_nothing_back(world: Any) -> None:
     holds()
 
 
+def test_another_interval_from_the_first_day_on_is_no_second_invoice_for_it(world: Any) -> None:
+    shop(world)
+    anna = world.customer()
+    started = world.buy(anna)
+    world.pay(started, anna)
+    change(world, started, world.week)  # 199.00 less 499.00: a week, and the rest is balance
+    assert world.subscription(started).product_id == world.week
+    world.pass_time(days=7)
+    assert run(world)[1] == 1
+    holds()
+
+
 @pytest.mark.parametrize("by", ["customer", "staff", "provider", "credit note"])
 def test_a_change_does_not_credit_money_that_goes_back(world: Any, by: str) -> None:
     from billing_api.billing_service.commands.adjust_charge import adjust_charge

@@ -132,6 +132,8 @@ def give_up_credit(account: Account, invoice: Invoice | None, now: datetime) -> 
     """
     if invoice is None or invoice.subscription_id is None or invoice.kind == "charge":
         return
+    if PendingChange.objects.filter(invoice=invoice).exclude(state="done").exists():
+        return  # it has paid for no days
     waiting = PendingChange.objects.filter(
         subscription_id=invoice.subscription_id, state="open", invoice__isnull=False
     )

@@ -30,7 +30,7 @@ def paid_run(subscription: Subscription, period: Period, day: date) -> PaidRun:
     resumed then.
     """
     start, end = period.start, period.end
-    invoices = _invoices(subscription)
+    invoices = paid_with(subscription)
     if not invoices:
         return PaidRun(Period(start, end), None, ())
     newest = invoices[0]
@@ -50,7 +50,7 @@ def paid_run(subscription: Subscription, period: Period, day: date) -> PaidRun:
     return PaidRun(Period(min(end - timedelta(days=whole), day), end), paid, invoices)
 
 
-def _invoices(subscription: Subscription) -> tuple[Invoice, ...]:
+def paid_with(subscription: Subscription) -> tuple[Invoice, ...]:
     """The paid invoices of the running period: its changes, and the one that began it.
 
     One paid too late, or given back since, has changed nothing.

@@ -22,6 +22,7 @@ from billing_api.billing_service.models import (
 )
 from billing_api.billing_service.numbering import Documents
 from billing_api.billing_service.offers import find_price
+from billing_api.billing_service.paid_days import paid_with
 from shared.errors import conflict
 from shared.money import Money
 from shared.period import day_in_zone
@@ -86,9 +87,10 @@ def change_product(
 
 def _refuse_while_refunded(subscription: Subscription) -> None:
     """The same money would be credited by the change and go back as well."""
-    ordered = OutgoingOrder.objects.filter(kind="refund", state__in=("pending", "sent"))
-    invoices = subscription.invoices.exclude(kind="charge").values("id")
-    if ordered.filter(credit_note_id=None, invoice_id__in=invoices).exists():
+    ordered = OutgoingOrder.objects.filter(
+        account=subscription.account, kind="refund", state__in=("pending", "sent"), credit_note_id=None
+    )
+    if ordered.filter(invoice_id__in=[invoice.id for invoice in paid_with(subscription)]).exists():
         raise conflict("cancellation-open", "A payment of it is going back; wait for its end.")
 
 

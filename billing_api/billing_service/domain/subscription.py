@@ -275,8 +275,9 @@ def resume(subscription: Subscription, *, today: date) -> Subscription:
     On the day of the pause nothing was kept yet: the period goes on as it was.
     """
     moved = _moved(subscription, Action.RESUME)
-    if today == subscription.paid_through_on and subscription.period is not None:
-        return replace(moved, paid_through_on=subscription.period.end, remaining_days=None)
+    period = subscription.period
+    if today == subscription.paid_through_on and period is not None and today < period.end:
+        return replace(moved, paid_through_on=period.end, remaining_days=None)
     days = subscription.remaining_days or 0
     end = today + timedelta(days=days)
     return replace(
@@ -311,9 +312,11 @@ def extend(subscription: Subscription, *, days: int, today: date) -> Subscriptio
         paid = subscription.paid_through_on
         return moved if paid is None else replace(moved, paid_through_on=paid + timedelta(days=days))
     start = subscription.period.start if subscription.period else today
-    end = (subscription.period.end if subscription.period else today) + timedelta(days=days)
+    paid = subscription.paid_through_on or today
+    # Resumed with nothing kept, the period ended before the pause: what is given begins with the resumption.
+    end = max(subscription.period.end if subscription.period else today, paid) + timedelta(days=days)
     # An invoiced period that is not paid stays unpaid: both ends move by the same days.
-    paid_through = (subscription.paid_through_on or today) + timedelta(days=days)
+    paid_through = paid + timedelta(days=days)
     return replace(
         moved, anchor_on=end, next_number=0, period=Period(start, end), paid_through_on=paid_through
     )

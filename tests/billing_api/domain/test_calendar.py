@@ -86,6 +86,8 @@ def test_the_days_of_any_life_follow_each_other(anchor, interval, zone, trial_da
     assert value.period.start == anchor
     for action, number, other in actions:
         before = value.period
+        if action in ("pause", "change now") and before.end != end:
+            continue  # resumed with nothing kept: it waits for its renewal
         try:
             value, away = _live(value, action, number, other)
         except AppError:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Final
 
-from billing_api.billing_service.wording import LANGUAGES, Language, money_text, rate_text
+from billing_api.billing_service.wording import LANGUAGES, Language, money_text, number_text, rate_text
+from shared.money import EXPONENTS
 
 Step = Mapping[str, Any]
 _SOURCES: Final = {
@@ -104,13 +105,25 @@ def _terms(step: Step, currency: str, language: Language) -> str:
 
 
 def _rounding(step: Step, currency: str, language: Language) -> str:
-    exact = Fraction(str(step["exact_minor"]))
+    """It is the discount that is rounded half up: of half a kopeck the customer has the better."""
+    exact = _exact_money(Fraction(str(step["exact_minor"])), currency, language)
     after = _money(step, "after_minor", currency, language)
     return _pick(
         language,
-        f"Округление до копейки (половина вверх) с {exact} коп.: {after}",
-        f"Rounded half up from {exact} minor units: {after}",
+        f"Скидка округлена (половина вверх): без округления {exact}, с округлением {after}",
+        f"The discount is rounded half up: {exact} unrounded, {after} rounded",
     )
+
+
+def _exact_money(exact_minor: Fraction, currency: str, language: Language) -> str:
+    """The amount with up to four further digits, ``≈`` before it where they are not enough."""
+    shown = round(exact_minor * 10**4)
+    minor, part = divmod(shown, 10**4)
+    number = number_text(minor, currency, language)
+    point = _pick(language, ",", ".") if part and not EXPONENTS.get(currency, 2) else ""
+    longer = number + point + f"{part:04d}".rstrip("0")
+    about = "" if shown == exact_minor * 10**4 else "≈ "
+    return about + money_text(minor, currency, language).replace(number, longer)
 
 
 def _minimum(step: Step, currency: str, language: Language) -> str:

@@ -1,8 +1,9 @@
-"""How wide a text is in the font of documents, and where its lines break."""
+"""Which letters the font of documents has, how wide a text is in it, and where its lines break."""
 
 from __future__ import annotations
 
 import struct
+import unicodedata
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,31 @@ def width_mm(text: str, size_points: float) -> float:
     widths, units = _advances()
     usual = widths.get(ord("Ш"), units)  # a letter that the font lacks is taken for a wide one
     return sum(widths.get(ord(letter), usual) for letter in text) / units * size_points * _MM_OF_POINT
+
+
+def shown(text: str) -> str:
+    """The text in letters that the font has: without marks it lacks, else ``?`` for each letter it lacks.
+
+    A PDF/A may not hold a letter without a glyph, and a customer may be called anything.
+    """
+    if _letters().issuperset(text):
+        return text
+    return "".join(_shown(letter) for letter in unicodedata.normalize("NFC", text))
+
+
+def _shown(letter: str) -> str:
+    if letter in _letters():
+        return letter
+    if letter.isspace():
+        return " "
+    if unicodedata.category(letter) in ("Cc", "Cf", "Mn", "Me"):  # nothing to see but on another letter
+        return ""
+    return "".join(part for part in unicodedata.normalize("NFD", letter) if part in _letters()) or "?"
+
+
+@cache
+def _letters() -> frozenset[str]:
+    return frozenset(chr(code) for code in _advances()[0] if code >= ord(" "))
 
 
 @lru_cache(maxsize=4096)

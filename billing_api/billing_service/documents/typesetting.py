@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import typst
 
+from billing_api.billing_service.documents.letters import shown
 from shared.errors import broken_invariant
 
 _HERE: Final = Path(__file__).parent
@@ -44,6 +45,15 @@ def set_png(
     return _compile(template, data, made_at, "png", pixels_per_inch)
 
 
+def _shown(data: Any) -> Any:
+    """The data with every text in letters that can be set."""
+    if isinstance(data, str):
+        return shown(data)
+    if isinstance(data, Mapping):
+        return {name: _shown(value) for name, value in data.items()}
+    return [_shown(value) for value in data] if isinstance(data, (list, tuple)) else data
+
+
 def _compile(
     template: str,
     data: Mapping[str, Any],
@@ -59,7 +69,7 @@ def _compile(
             root=TEMPLATES,
             font_paths=_fonts(),
             ignore_system_fonts=True,
-            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+            sys_inputs={"data": json.dumps(_shown(data), ensure_ascii=False)},
         )
         try:
             made, warnings = compiler.compile_with_warnings(

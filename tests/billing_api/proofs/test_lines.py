@@ -72,9 +72,14 @@ SENTENCES = [
         "Discount (personal discount), free period: −RUB 49.90",
     ),
     (
-        {"kind": "rounding", "exact_minor": "71/2", "after_minor": 36},
-        "Округление до копейки (половина вверх) с 71/2 коп.: 0,36 ₽",
-        "Rounded half up from 71/2 minor units: RUB 0.36",
+        {"kind": "rounding", "exact_minor": "71/2", "after_minor": 35},  # 29 % of 0.50 are 0.15
+        "Скидка округлена (половина вверх): без округления 0,355 ₽, с округлением 0,35 ₽",
+        "The discount is rounded half up: RUB 0.355 unrounded, RUB 0.35 rounded",
+    ),
+    (
+        {"kind": "rounding", "exact_minor": "500000/31", "after_minor": 16129},
+        "Скидка округлена (половина вверх): без округления ≈ 161,290323 ₽, с округлением 161,29 ₽",
+        "The discount is rounded half up: ≈ RUB 161.290323 unrounded, RUB 161.29 rounded",
     ),
     (
         {"kind": "vat", "rate_bp": 2200, "vat_minor": 8099, "after_minor": 44910},

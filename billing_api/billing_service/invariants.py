@@ -104,48 +104,70 @@ _SQL: Final[dict[str, tuple[str, str]]] = {
         "Totals of an invoice are the sums of its lines.",
         """
         SELECT coalesce(i.number, i.id::text) FROM invoice i LEFT JOIN (
-            SELECT invoice_id, sum(net_minor) AS net, sum(vat_minor) AS vat, sum(discount_minor) AS off
+            SELECT invoice_id, sum(net_minor) AS net, sum(vat_minor) AS vat, sum(discount_minor) AS off,
+                sum(list_minor) AS list
             FROM invoice_line GROUP BY invoice_id
         ) l ON l.invoice_id = i.id
         WHERE i.total_minor <> coalesce(l.net, 0) OR i.vat_minor <> coalesce(l.vat, 0)
-            OR i.discount_minor <> coalesce(l.off, 0)
+            OR i.discount_minor <> coalesce(l.off, 0) OR i.list_minor <> coalesce(l.list, 0)
         """,
     ),
     "invoices_posted": (
-        "Every invoice that moves money has exactly one posting of its total, a void one its reversal too.",
+        "Every invoice that moves money has exactly one posting of its total and its VAT,"
+        " a void one its reversal too.",
         """
         SELECT coalesce(i.number, i.id::text) FROM invoice i
         LEFT JOIN ledger_transaction t ON t.source_kind = 'invoice' AND t.source_id = i.id
         LEFT JOIN ledger_transaction r ON r.source_kind = 'reversal' AND r.source_id = i.id
         LEFT JOIN (
-            SELECT transaction_id, sum(amount_minor) AS amount_minor FROM ledger_entry
-            WHERE ledger_account = 'customer' GROUP BY transaction_id
+            SELECT transaction_id,
+                sum(amount_minor) FILTER (WHERE ledger_account = 'customer') AS gross,
+                sum(amount_minor) FILTER (WHERE ledger_account = 'vat') AS vat
+            FROM ledger_entry WHERE ledger_account IN ('customer', 'vat') GROUP BY transaction_id
         ) e ON e.transaction_id = t.id
-        WHERE coalesce(e.amount_minor, 0) <> i.total_minor
+        WHERE coalesce(e.gross, 0) <> i.total_minor OR coalesce(e.vat, 0) <> -i.vat_minor
             OR (i.status = 'void' AND t.id IS NOT NULL) <> (r.id IS NOT NULL)
         """,
     ),
     "void_invoices_ask_nothing": (
-        "A void invoice, its reversal and its credit notes together move nothing on the personal account.",
+        "A void invoice, its reversal and its credit notes together move neither the personal account"
+        " nor VAT.",
         """
-        SELECT coalesce(i.number, i.id::text) FROM invoice i WHERE i.status = 'void' AND (
-            SELECT sum(e.amount_minor) FROM (
+        SELECT coalesce(i.number, i.id::text) FROM invoice i WHERE i.status = 'void' AND EXISTS (
+            SELECT 1 FROM (
                 SELECT 'invoice' AS kind, i.id UNION ALL SELECT 'reversal', i.id
                 UNION ALL SELECT 'credit_note', n.id FROM credit_note n WHERE n.invoice_id = i.id
             ) d JOIN ledger_transaction t ON t.source_kind = d.kind AND t.source_id = d.id
-            JOIN ledger_entry e ON e.transaction_id = t.id AND e.ledger_account = 'customer'
-        ) <> 0
+            JOIN ledger_entry e ON e.transaction_id = t.id
+            WHERE e.ledger_account IN ('customer', 'vat')
+            GROUP BY e.ledger_account HAVING sum(e.amount_minor) <> 0
+        )
         """,
     ),
     "credit_notes_within_invoices": (
-        "Credit notes of an invoice add up to what it says is credited, with exactly one posting each.",
+        "Credit notes of an invoice add up to what it says is credited; each is the sum of its lines,"
+        " at the VAT rates of the invoice, and has exactly one posting of its total and its VAT.",
         """
         SELECT coalesce(i.number, i.id::text) FROM invoice i LEFT JOIN (
-            SELECT n.invoice_id, sum(n.total_minor) AS total, count(*) AS notes, count(t.id) AS posted
-            FROM credit_note n LEFT JOIN ledger_transaction t
-                ON t.source_kind = 'credit_note' AND t.source_id = n.id GROUP BY n.invoice_id
+            SELECT n.invoice_id, sum(n.total_minor) AS total, bool_or(
+                (n.total_minor, n.vat_minor) IS DISTINCT FROM (l.total, l.vat) OR l.is_odd
+                OR (n.total_minor, n.vat_minor) IS DISTINCT FROM (-e.customer, coalesce(e.vat, 0))
+            ) AS is_odd
+            FROM credit_note n LEFT JOIN (
+                SELECT k.credit_note_id, sum(k.amount_minor) AS total, sum(k.vat_minor) AS vat,
+                    bool_or(k.vat_rate_bp <> o.vat_rate_bp) AS is_odd
+                FROM credit_note_line k JOIN invoice_line o ON o.id = k.invoice_line_id
+                GROUP BY k.credit_note_id
+            ) l ON l.credit_note_id = n.id LEFT JOIN (
+                SELECT t.source_id,
+                    sum(e.amount_minor) FILTER (WHERE e.ledger_account = 'customer') AS customer,
+                    sum(e.amount_minor) FILTER (WHERE e.ledger_account = 'vat') AS vat
+                FROM ledger_transaction t JOIN ledger_entry e ON e.transaction_id = t.id
+                WHERE t.source_kind = 'credit_note' GROUP BY t.source_id
+            ) e ON e.source_id = n.id
+            GROUP BY n.invoice_id
         ) c ON c.invoice_id = i.id
-        WHERE i.credited_minor <> coalesce(c.total, 0) OR c.notes <> c.posted
+        WHERE i.credited_minor <> coalesce(c.total, 0) OR c.is_odd
             OR i.credited_minor > greatest(0, i.total_minor)
         """,
     ),

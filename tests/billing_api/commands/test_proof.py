@@ -179,6 +179,15 @@ def _doubled(source_kind: str) -> str:
     )
 
 
+def _moved(one: str, other: str) -> str:
+    """A kopeck from one account of ours to the other within a posting: it balances all the same."""
+    return (
+        f"UPDATE ledger_entry SET amount_minor = amount_minor"
+        f" + CASE ledger_account WHEN '{one}' THEN 1 ELSE -1 END"
+        f" WHERE ledger_account IN ('{one}', '{other}')"
+    )
+
+
 # The other ways in which each may be broken.
 FURTHER_BREAKS = [
     ("ledger_balanced", "DELETE FROM ledger_entry WHERE ledger_account = 'vat'"),
@@ -194,8 +203,17 @@ FURTHER_BREAKS = [
     ("paid_invoices_covered", "UPDATE payment SET posted_at = NULL"),
     ("invoices_match_lines", "UPDATE invoice_line SET net_minor = net_minor + 1"),
     ("invoices_match_lines", "DELETE FROM invoice_line"),
+    ("invoices_match_lines", "UPDATE invoice SET list_minor = list_minor + 1"),
     ("invoices_posted", "DELETE FROM ledger_transaction WHERE source_kind = 'reversal'"),
+    *((name, _moved(*between)) for name, *between in (
+        ("invoices_posted", "vat", "revenue"), ("void_invoices_ask_nothing", "vat", "revenue"),
+        ("credit_notes_within_invoices", "vat", "refunds"),
+    )),
     ("credit_notes_within_invoices", "DELETE FROM credit_note"),
+    ("credit_notes_within_invoices", "UPDATE credit_note SET vat_minor = vat_minor + 1"),
+    ("credit_notes_within_invoices", "UPDATE credit_note_line SET amount_minor = amount_minor + 1"),
+    ("credit_notes_within_invoices", "UPDATE credit_note_line SET vat_rate_bp = 2000"),
+    ("credit_notes_within_invoices", _doubled("credit_note")),
     ("credit_notes_within_invoices", "DELETE FROM ledger_transaction WHERE source_kind = 'credit_note'"),
     ("payments_posted_once", "UPDATE payment SET captured_minor = captured_minor + 1"),
     ("payments_posted_once", "UPDATE payment SET to_balance_minor = to_balance_minor + 1"),

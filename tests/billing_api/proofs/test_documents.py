@@ -303,11 +303,11 @@ def test_text_that_looks_like_commands_stays_text(world) -> None:
     data = invoice_document(world.invoice(started.invoice_id), SELLER, "ru", world.now)
     data["customer"]["name"] = '#panic() *x* $1$ #read("page.typ") <b>'
     # Letters without a glyph are refused by PDF/A; whoever is called so has a document all the same.
-    data["customer"]["lines"] = ["Nguyễn 張 😀 محمد e\u0301\u0323", "a\u202eb\x07c\nd ё é ₽"]
+    data["customer"]["lines"] = ["Nguyễn 張 😀 محمد e\u0301\u0323", "a\u202eb\x07c\nd ё ₽"]
     text = text_of(set_pdf("invoice", data, world.now))
     assert "#panic() *x* $1$ #read" in text
     assert "Nguyen ? ? ????" in text
-    assert "abc d ё é ₽" in text
+    assert "abc d ё ₽" in text
 
 
 def test_a_template_that_warns_is_not_a_document(world, tmp_path: Path, monkeypatch: Any) -> None:

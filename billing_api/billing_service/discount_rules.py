@@ -12,6 +12,7 @@ from django.db.models import Count, F, Min, Q, QuerySet, Sum
 from billing_api.billing_service.domain import promo_codes
 from billing_api.billing_service.domain.discounts.base import Discount, Duration, DurationKind, Source
 from billing_api.billing_service.domain.pricing import AppliedDiscount
+from billing_api.billing_service.locks import wait_turn
 from billing_api.billing_service.models import (
     Account,
     DiscountUse,
@@ -144,6 +145,7 @@ def reserve_promo_code(
 
     The limit is kept by one conditional statement, the limit per user by the account's lock and a unique key.
     """
+    wait_turn(row.id)
     moved = (
         PromoCode.objects.filter(id=row.id)
         .filter(Q(redemption_limit__isnull=True) | Q(redemptions__lt=F("redemption_limit")))
@@ -200,6 +202,7 @@ def reserve_budgets(applied: Iterable[AppliedDiscount]) -> UUID | None:
     """
     promotions = [one for one in applied if one.source is Source.PROMOTION]
     for one in sorted(promotions, key=lambda each: each.discount_id):
+        wait_turn(one.discount_id)
         room = Q(budget_minor__isnull=True) | Q(budget_minor__gte=F("budget_spent_minor") + one.amount_minor)
         moved = (
             Promotion.objects.filter(id=one.discount_id, is_active=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -74,6 +75,36 @@ def test_a_budget_cannot_be_overspent_and_the_rest_pay_the_list_price(world) -> 
     assert parallel(lambda index: world.buy(buyers[index]), 10) == []
     assert Promotion.objects.get(id=promotion.id).budget_spent_minor == 30000
     assert sorted(Invoice.objects.values_list("discount_minor", flat=True)) == [0] * 7 + [10000] * 3
+
+
+@pytest.mark.parametrize("shared", ["promo code", "promotion"])
+def test_takers_stand_in_line(world, superuser, shared: str) -> None:
+    """For the row alone they would overtake each other, and the last of 50 waited longer than it may."""
+    from billing_api.billing_service.models import Promotion
+
+    code = world.promo_code("POPULAR") if shared == "promo code" else None
+    row = code or Promotion.objects.create(
+        kind="fixed_amount", value=10000, created_at=world.now, duration_kind="once"
+    )
+    anna = world.customer()
+    turn = f"(hashtextextended('{row.id}', 0))"
+    superuser.execute(f"SELECT pg_advisory_lock{turn}")
+    try:
+        buying = threading.Thread(
+            target=parallel, args=(lambda _: world.buy(anna, promo_code=code and code.code), 1)
+        )
+        buying.start()
+        for _ in range(200):
+            superuser.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            if (waiting := superuser.fetchone()) == (1,):
+                break
+            time.sleep(0.01)
+    finally:
+        superuser.execute(f"SELECT pg_advisory_unlock{turn}")
+        buying.join()
+    assert waiting == (1,)
+    row.refresh_from_db()
+    assert (row.redemptions if code else row.budget_spent_minor) > 0
 
 
 def test_two_tabs_start_one_subscription(world) -> None:

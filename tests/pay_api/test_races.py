@@ -240,17 +240,20 @@ async def test_naive_twin_of_r9_charges_a_detached_card(naive: asyncpg.Pool) -> 
     method_id = new_id()
     await naive.execute("INSERT INTO naive_method VALUES ($1, true)", method_id)
     order: list[str] = []
+    read, detached = asyncio.Event(), asyncio.Event()
 
     async def charge() -> None:
         active = await naive.fetchval("SELECT active FROM naive_method WHERE id = $1", method_id)
-        await asyncio.sleep(0.02)
+        read.set()
+        await detached.wait()
         if active:
             order.append("charged")
 
     async def detach() -> None:
-        await asyncio.sleep(0.01)
+        await read.wait()
         await naive.execute("UPDATE naive_method SET active = false WHERE id = $1", method_id)
         order.append("detached")
+        detached.set()
 
     await asyncio.gather(charge(), detach())
     assert order == ["detached", "charged"]

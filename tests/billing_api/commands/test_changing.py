@@ -64,7 +64,7 @@ def close_answers(world: Any, result: str) -> int:
 def change_row(started: Any) -> Any:
     from billing_api.billing_service.models import PendingChange
 
-    return PendingChange.objects.filter(subscription_id=started.subscription_id).latest("created_at")
+    return PendingChange.objects.filter(subscription_id=started.subscription_id).latest("created_at", "id")
 
 
 def holds() -> None:

@@ -40,7 +40,8 @@ def lock_or_open_account(user_id: UUID, *, locale: str, time_zone: str, now: dat
     return account
 
 
-# A line is longer than one holder: its wait is bounded by the statement's time alone (ten seconds).
+# A line is longer than one holder: from here to the end of the transaction a wait is bounded by the time of
+# its statement alone (ten seconds).
 _PATIENCE: Final = Query("patience", "SELECT set_config('lock_timeout', $limit:text, true)")
 _TURN: Final = Query("turn", "SELECT pg_advisory_xact_lock(hashtextextended($row_id:text, 0))")
 

@@ -84,7 +84,7 @@ async def test_same_key_replays_and_another_body_is_refused(pay: Pay) -> None:
 
 async def test_same_payment_under_other_keys_is_charged_once(pay: Pay) -> None:
     body = pay.body()
-    answers = await asyncio.gather(*(pay.start(body, str(new_id())) for _ in range(10)))
+    answers = await asyncio.gather(*(pay.insist("/v1/payments", body) for _ in range(10)))
     assert {answer.status_code for answer in answers} <= {201}
     assert await pay.effects(body["user_id"]) == [("charged", 49_900)]
 
@@ -103,9 +103,8 @@ async def test_second_payment_of_a_paid_invoice_is_refused_before_anybody_heard(
 
 async def test_parallel_payments_of_one_invoice_charge_once(pay: Pay) -> None:
     user_id, invoice_id = str(new_id()), str(new_id())
-    answers = await asyncio.gather(
-        *(pay.start(pay.body(user_id=user_id, invoice_id=invoice_id)) for _ in range(10))
-    )
+    bodies = [pay.body(user_id=user_id, invoice_id=invoice_id) for _ in range(10)]
+    answers = await asyncio.gather(*(pay.insist("/v1/payments", body, body["payment_id"]) for body in bodies))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
     assert await pay.effects(user_id) == [("charged", 49_900)]
 

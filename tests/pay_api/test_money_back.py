@@ -65,7 +65,7 @@ async def test_same_refund_order_happens_once(pay: Pay) -> None:
     view = await pay.pay()
     body = order(5_000)
     path = f"/v1/payments/{view['id']}/refunds"
-    answers = await asyncio.gather(*(pay.post(path, body) for _ in range(5)))
+    answers = await asyncio.gather(*(pay.insist(path, body) for _ in range(5)))
     assert {answer.status_code for answer in answers} == {201}
     assert await pay.effects(view["user_id"]) == [("charged", 49_900), ("refunded", 5_000)]
     other = await pay.post(path, {**body, "amount": rub(6_000)})
@@ -107,7 +107,7 @@ async def events_of(db: asyncpg.Pool, payment_id: str) -> list[tuple[str, dict[s
 async def test_refund_storm_stays_within_the_captured(pay: Pay) -> None:
     view = await pay.pay(amount=10_000)
     path = f"/v1/payments/{view['id']}/refunds"
-    answers = await asyncio.gather(*(pay.post(path, order(1_000)) for _ in range(14)))
+    answers = await asyncio.gather(*(pay.insist(path, order(1_000)) for _ in range(14)))
     statuses = sorted(answer.status_code for answer in answers)
     # 422: more than is left; 409: refunded whole by the time it came.
     assert statuses[:10] == [201] * 10

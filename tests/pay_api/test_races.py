@@ -83,7 +83,9 @@ async def test_r4_different_keys_of_one_invoice(
     for _ in range(repeats * rounds()):
         invoice_id, user_id = str(new_id()), str(new_id())
         bodies = [pay.body(invoice_id=invoice_id, user_id=user_id) for _ in range(callers)]
-        answers = await asyncio.gather(*(pay.start(body) for body in bodies))
+        answers = await asyncio.gather(
+            *(pay.insist("/v1/payments", body, body["payment_id"]) for body in bodies)
+        )
         assert sorted(answer.status_code for answer in answers) == [201] + [409] * (callers - 1)
         (won,) = [answer.json()["id"] for answer in answers if answer.status_code == 201]
         refusals = [answer.json() for answer in answers if answer.status_code == 409]
@@ -113,7 +115,7 @@ async def _refund(pay: Pay, payment_id: str, amount: int) -> int:
         "amount": {"amount": amount, "currency": "RUB"},
         "reason": "asked",
     }
-    return (await pay.post(f"/v1/payments/{payment_id}/refunds", body, order)).status_code
+    return (await pay.insist(f"/v1/payments/{payment_id}/refunds", body, order)).status_code
 
 
 @pytest.mark.parametrize("count", shapes((20,), (500,)))

@@ -209,6 +209,7 @@ def test_cancelling_at_the_period_s_end_can_be_undone_until_then(world) -> None:
     from billing_api.billing_service.commands.cancel_subscription import cancel_subscription
     from billing_api.billing_service.commands.reactivate_subscription import reactivate_subscription
     from billing_api.billing_service.commands.run_maintenance import run_maintenance
+    from billing_api.billing_service.models import Account
     from tests.billing_api.commands.test_renewing import run
     from tests.billing_api.commands.world import events
 
@@ -217,6 +218,10 @@ def test_cancelling_at_the_period_s_end_can_be_undone_until_then(world) -> None:
     assert world.subscription(started).access_until.isoformat().startswith("2026-04-14T21")
     with pytest.raises(AppError, match="already scheduled"):
         cancel_subscription(started.subscription_id, now=world.now)
+    Account.objects.update(status="blocked")
+    with pytest.raises(AppError, match="account-blocked"):
+        reactivate_subscription(started.subscription_id, now=world.now)
+    Account.objects.update(status="active")
     reactivate_subscription(started.subscription_id, now=world.now)
     assert world.subscription(started).access_until.isoformat().startswith("2026-04-17T21")
     cancel_subscription(started.subscription_id, now=world.now)

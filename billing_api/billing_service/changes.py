@@ -23,6 +23,8 @@ _PLAIN = (
     "periods_billed",
 )
 _IDS = ("product_id", "price_id", "latest_invoice_id")
+# Those of them that an extension moves.
+_RUN = ("anchor_on", "next_number", "period_start_on", "period_end_on", "paid_through_on")
 
 
 def open_change(subscription: Subscription) -> PendingChange | None:
@@ -55,7 +57,13 @@ def carry_out(account: Account, subscription: Subscription, change: PendingChang
             grace_days=grace_days,
             term=change.term_periods,
         )
-    change.terms_before = _terms(subscription)
+    given = _days_given_since(change, value) if change.timing == "now" and change.moves_anchor else 0
+    if given:
+        # Its first period began before them: they follow it, and no undone change gives them twice.
+        decided = rules.extend(decided, days=given, today=change.effective_on)
+        change.terms_before = terms(subscription) | {name: change.terms_before[name] for name in _RUN}
+    else:
+        change.terms_before = terms(subscription)
     subscription.product, subscription.price = change.product, change.price
     subscription.unit_minor = change.unit_minor
     subscription.interval_unit, subscription.interval_count = change.interval_unit, change.interval_count
@@ -102,7 +110,16 @@ def undo(account: Account, subscription: Subscription, invoice: Invoice, now: da
     return True
 
 
-def _terms(subscription: Subscription) -> dict[str, object]:
+def _days_given_since(change: PendingChange, value: rules.Subscription) -> int:
+    """What an extension has given while the change waited for its payment."""
+    asked_at = change.terms_before.get("period_end_on")
+    if asked_at is None or value.period is None:
+        return 0
+    return (value.period.end - date.fromisoformat(asked_at)).days
+
+
+def terms(subscription: Subscription) -> dict[str, object]:
+    """The columns that a change of product moves, as JSON."""
     before: dict[str, object] = {name: getattr(subscription, name) for name in _PLAIN}
     for name in _IDS:
         value = getattr(subscription, name)

@@ -132,6 +132,7 @@ def _write(
         interval_count=offer.interval.count,
         term_periods=offer.price.term_periods,
         moves_anchor=offer.moves_anchor,
+        terms_before=changes.terms(subscription),
         state="open",
         created_at=now,
     )

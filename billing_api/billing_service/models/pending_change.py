@@ -22,7 +22,8 @@ class PendingChange(BillingModel):
     """The terms changed to, fixed when it was asked for; dates are of the subscription's zone.
 
     ``now`` has an invoice (none in a trial) and lapses with ``lapses_at``; ``at_period_end`` waits for the
-    next period. ``terms_before`` is what a refunded change gives back.
+    next period. ``terms_before`` are the subscription's terms when it was asked for, and, once
+    it is carried out, what a refunded change gives back.
     """
 
     id = id_field()

@@ -54,6 +54,24 @@ def test_days_that_staff_gave_since_are_kept(world: Any, product: str) -> None:
     holds()
 
 
+@pytest.mark.parametrize(("product", "end"), [("premium", date(2026, 6, 10)), ("year", date(2027, 5, 12))])
+def test_days_that_staff_gave_while_the_change_waited_are_kept(world: Any, product: str, end: date) -> None:
+    from billing_api.billing_service.commands.extend_subscription import extend_subscription
+
+    shop(world)
+    anna, started = subscriber(world)
+    world.now = datetime(2026, 4, 12, 12, tzinfo=UTC)
+    asked = change(world, started, getattr(world, product))
+    extend_subscription(started.subscription_id, days=30, **said(world))
+    state = pay(world, anna, asked)
+    assert world.subscription(started).product_id == getattr(world, product)
+    assert dates(world, started)[1:] == (end, end)
+    world.hear(world.refund(state))
+    assert world.subscription(started).product_id == world.basic
+    assert dates(world, started) == (date(2026, 4, 11), date(2026, 6, 10), date(2026, 6, 10))
+    holds()
+
+
 def test_a_pause_moves_the_month_that_another_interval_gives_back(world: Any) -> None:
     _, started, state = changed_on_12_april(world, "year")
     world.now = datetime(2026, 4, 13, 12, tzinfo=UTC)

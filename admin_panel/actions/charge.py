@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from admin_panel.actions.base import Order, StaffAction, actor
-from admin_panel.actions.effects import Row, money
+from admin_panel.actions.effects import Row, credited_already, money
 from admin_panel.actions.forms import ActionForm, MoneyField, choice_field
 from admin_panel.actions.subjects import load
 from admin_panel.databases import BILLING_PAGES
@@ -56,12 +56,13 @@ class AdjustCharge(StaffAction):
 
     def rows(self, order: Order, result: Any) -> list[Row]:
         up = result.change.amount > 0
-        return [
+        rows = [
             Row(_now("Document"), _now("correcting invoice") if up else _now("credit note")),
             Row(_now("Invoice"), self.invoice(order).number or "—"),
             Row(_now("Change of the charge"), money(result.change)),
             Row(_now("Balance of the account"), money(result.balance_after), money(result.balance_before)),
         ]
+        return rows + credited_already(result.credited_already)
 
 
 ADJUSTABLE = ("open", "paid")

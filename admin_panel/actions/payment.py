@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from admin_panel.actions.base import Order, StaffAction, actor
-from admin_panel.actions.effects import Row, money
+from admin_panel.actions.effects import Row, credited_already, money
 from admin_panel.actions.forms import ActionForm, MoneyField
 from admin_panel.actions.subjects import load
 from admin_panel.sections.formats import page_url
@@ -61,4 +61,5 @@ class RefundPayment(StaffAction):
         ]
         if result.debt.amount:
             rows.append(Row(_now("Spent on other invoices, becomes a debt"), money(result.debt)))
+        rows += credited_already(result.credited_already)
         return rows

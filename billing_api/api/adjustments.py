@@ -60,7 +60,9 @@ class DaysInput(AdjustmentInput):
 
 
 class ChargeAdjustedBody(serializers.Serializer[Any]):
-    """The correcting charge or credit note (none in a preview); balances from the customer's view."""
+    """The correcting charge or credit note (none in a preview); balances from the customer's view.
+    ``credited_already``: what of a credit a change of product has credited before, now given twice.
+    """
 
     document = serializers.ChoiceField(["charge", "credit_note", "none"])
     document_id = serializers.UUIDField(allow_null=True)
@@ -68,6 +70,7 @@ class ChargeAdjustedBody(serializers.Serializer[Any]):
     change = MoneyField()
     balance_before = MoneyField()
     balance_after = MoneyField()
+    credited_already = MoneyField()
 
 
 class GoodwillBody(serializers.Serializer[Any]):
@@ -95,7 +98,9 @@ class VoidingBody(serializers.Serializer[Any]):
 
 
 class RefundOrderedBody(serializers.Serializer[Any]):
-    """``left``: what could still be refunded afterwards. ``debt``: what of it was spent on other invoices."""
+    """``left``: what could still be refunded afterwards. ``debt``: what of it was spent on other invoices.
+    ``credited_already``: what of it a change of product has credited before, now given twice.
+    """
 
     order_id = serializers.UUIDField(allow_null=True)
     payment_id = serializers.UUIDField()
@@ -103,6 +108,7 @@ class RefundOrderedBody(serializers.Serializer[Any]):
     left = MoneyField()
     ends_subscription = serializers.BooleanField()
     debt = MoneyField()
+    credited_already = MoneyField()
 
 
 class ExtendedBody(serializers.Serializer[Any]):
@@ -166,6 +172,7 @@ class AdjustCharge(OperatorView):
                 "change": done.change.as_json(),
                 "balance_before": done.balance_before.as_json(),
                 "balance_after": done.balance_after.as_json(),
+                "credited_already": done.credited_already.as_json(),
             }
 
         return self.once(request, ChangeOfChargeInput, work)
@@ -239,6 +246,7 @@ class RefundPayment(OperatorView):
                 "left": done.left.as_json(),
                 "ends_subscription": done.ends_subscription,
                 "debt": done.debt.as_json(),
+                "credited_already": done.credited_already.as_json(),
             }
 
         return self.once(request, AmountInput, work)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet, Sum
 
 from billing_api.billing_service import crediting
+from billing_api.billing_service.domain.pricing import LineKind
 from billing_api.billing_service.domain.proration import PaidDays
 from billing_api.billing_service.models import Invoice, PendingChange, Subscription
 from shared.period import Period
+
+_FOR_DAYS: Final = ("first", "renewal", "change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +58,32 @@ def paid_run(subscription: Subscription, period: Period, day: date) -> PaidRun:
 
 
 def paid_with(subscription: Subscription) -> tuple[Invoice, ...]:
-    """The paid invoices of the running period: its changes, and the one that began it.
-
-    One paid too late, or given back since, has changed nothing.
-    """
-    idle = PendingChange.objects.filter(subscription=subscription, invoice__isnull=False).exclude(
-        state="done"
-    )
-    found = subscription.invoices.filter(status="paid", kind__in=("first", "renewal", "change")).exclude(
-        id__in=idle.values("invoice_id")
-    )
+    """The paid invoices of the running period: its changes, and the one that began it."""
     chain: list[Invoice] = []
-    for invoice in found.order_by("-issued_at", "-id"):
+    for invoice in _for_days(subscription.id).order_by("-issued_at", "-id"):
         chain.append(invoice)
         if invoice.kind != "change":
             break
     return tuple(chain)
+
+
+def credited_already_minor(invoice: Invoice, amount_minor: int) -> int:
+    """What of an amount given back of an invoice the change of product after it has credited for its days."""
+    if invoice.subscription_id is None or invoice.kind not in _FOR_DAYS:
+        return 0
+    later = Q(issued_at__gt=invoice.issued_at) | Q(issued_at=invoice.issued_at, id__gt=invoice.id)
+    following = _for_days(invoice.subscription_id).filter(later).order_by("issued_at", "id").first()
+    if following is None or following.kind != "change":
+        return 0
+    lines = following.lines.filter(kind=LineKind.CREDIT.value)
+    credited = -(lines.aggregate(total=Sum("net_minor"))["total"] or 0)
+    return max(0, amount_minor - max(0, crediting.left_minor(invoice) - credited))
+
+
+def _for_days(subscription_id: UUID) -> QuerySet[Invoice]:
+    """The paid invoices for days; one paid too late, or given back since, has changed nothing."""
+    idle = PendingChange.objects.filter(subscription_id=subscription_id, invoice__isnull=False).exclude(
+        state="done"
+    )
+    found = Invoice.objects.filter(subscription_id=subscription_id, status="paid", kind__in=_FOR_DAYS)
+    return found.exclude(id__in=idle.values("invoice_id"))

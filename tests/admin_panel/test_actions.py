@@ -26,6 +26,7 @@ CASES = [
     ("subscription/{subscription_id}/extend/", {"days": "5"}, "moves by 5 days", "extend_subscription"),
     ("payment/{payment_id}/refund/", {"amount": "99.99"}, "99.99", "refund_payment"),
     ("payment/{spent_payment_id}/refund/", {}, "becomes a debt", "refund_payment"),
+    ("payment/{changed_payment_id}/refund/", {}, "given twice", "refund_payment"),
     ("invoice/{open_invoice_id}/write-off/", {}, "uncollectible", "write_off"),
 ]  # fmt: skip
 

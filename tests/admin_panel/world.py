@@ -47,6 +47,7 @@ def build() -> dict[str, Any]:
     doubted = _under_review(user_id, now + timedelta(seconds=50))
     second = start_subscription(clara, product_id=film.pk, now=now + timedelta(minutes=1))
     spent = _spent(film.pk, other_film.pk, now)
+    changed = _changed(premium.pk, Product.objects.using("movies").get(slug="family").pk, now)
     account = Account.objects.get(user_id=user_id)
     promotion, finding = _promotion(now), _finding(account, paid, now)
     _lost_refund(account, doubted, now)
@@ -62,6 +63,7 @@ def build() -> dict[str, Any]:
         "open_invoice_id": str(second.invoice_id),
         "payment_id": str(paid),
         "spent_payment_id": str(spent),
+        "changed_payment_id": str(changed),
         "declined_payment_id": str(declined),
         "transfer_id": str(transfer),
         "doubted_payment_id": str(doubted),
@@ -83,6 +85,24 @@ def _spent(film_id: UUID, other_film_id: UUID, now: Any) -> UUID:
     assert bought.invoice_id is not None
     payment_id = _pay(user_id, bought.invoice_id, now, ok=True, more_minor=10_000)
     start_subscription(dina, product_id=other_film_id, now=now)
+    return payment_id
+
+
+def _changed(premium_id: UUID, family_id: UUID, now: Any) -> UUID:
+    """A payment of somebody else's whose days a change of product has credited."""
+    from billing_api.billing_service.commands.change_product import change_product
+    from billing_api.billing_service.commands.start_subscription import start_subscription
+    from billing_api.billing_service.offers import CustomerSnapshot
+    from shared.ids import new_id
+
+    user_id = new_id()
+    zoya = CustomerSnapshot(user_id, 1, "ru", "Europe/Moscow", user_id.hex, f"{user_id}@example.org", "Зоя")
+    bought = start_subscription(zoya, product_id=premium_id, now=now)
+    assert bought.invoice_id is not None
+    payment_id = _pay(user_id, bought.invoice_id, now, ok=True)
+    changed = change_product(bought.subscription_id, product_id=family_id, now=now + timedelta(minutes=1))
+    assert changed.invoice_id is not None
+    _pay(user_id, changed.invoice_id, now + timedelta(minutes=2), ok=True)
     return payment_id
 
 

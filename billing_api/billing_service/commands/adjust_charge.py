@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from billing_api.billing_service import crediting, posting, settlement
+from billing_api.billing_service import crediting, paid_days, posting, settlement
 from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.commands.cancel_payment import refuse_while_open
 from billing_api.billing_service.database import atomic
@@ -27,7 +27,10 @@ DUE_DAYS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class ChargeAdjusted:
-    """``document``: charge | credit_note | none (preview). Balances from the customer's view."""
+    """``document``: charge | credit_note | none (preview). Balances from the customer's view.
+
+    ``credited_already``: what of a credit a change of product has credited for days not used: given twice.
+    """
 
     document: str
     document_id: UUID | None
@@ -35,6 +38,7 @@ class ChargeAdjusted:
     change: Money
     balance_before: Money
     balance_after: Money
+    credited_already: Money
 
 
 def hold_invoice(invoice_id: UUID) -> Invoice:
@@ -68,10 +72,11 @@ def adjust_charge(
         if invoice.kind == "debt":
             raise conflict("debt-not-adjustable", "A debt sells nothing: adjust the invoice that did.")
         refuse_while_open(invoice_id=invoice.id)
+        twice = Money(paid_days.credited_already_minor(invoice, max(0, -change.amount)), invoice.currency)
         before = Money(-posting.balance_minor(account, invoice.currency), invoice.currency)
         if preview:
             _check(invoice, change)
-            return ChargeAdjusted("none", None, None, change, before, before - change)
+            return ChargeAdjusted("none", None, None, change, before, before - change, twice)
         documents = Documents(now)
         row: Invoice | CreditNote
         if change.amount > 0:
@@ -91,7 +96,7 @@ def adjust_charge(
             now=now,
         )
         documents.give_numbers()
-        return ChargeAdjusted(kind, row.id, row.number, change, before, before - change)
+        return ChargeAdjusted(kind, row.id, row.number, change, before, before - change, twice)
 
 
 def _check(invoice: Invoice, change: Money) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from billing_api.billing_service import changes, crediting, locks, orders, refunds, spare_balance
+from billing_api.billing_service import changes, crediting, locks, orders, paid_days, refunds, spare_balance
 from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.database import atomic
 from billing_api.billing_service.models import Payment, PaymentCancellation
@@ -19,6 +19,7 @@ class RefundOrdered:
     """``left``: what could still be refunded afterwards. ``order_id`` None in a preview.
 
     ``debt``: what of it the customer has spent on other invoices; it will be asked for once it went back.
+    ``credited_already``: what of it a change of product has credited for days not used: given twice.
     """
 
     order_id: UUID | None
@@ -27,6 +28,7 @@ class RefundOrdered:
     left: Money
     ends_subscription: bool
     debt: Money
+    credited_already: Money
 
 
 def refund_payment(
@@ -58,6 +60,7 @@ def refund_payment(
             Money(left - amount.amount, payment.currency),
             left == amount.amount and _is_all_its_invoice_has(payment),
             Money(_debt_minor(payment, amount.amount), payment.currency),
+            Money(_credited_already_minor(payment, amount.amount), payment.currency),
         )
         if preview:
             return done
@@ -85,14 +88,26 @@ def _is_all_its_invoice_has(payment: Payment) -> bool:
 
 def _debt_minor(payment: Payment, amount_minor: int) -> int:
     """What the refund will leave owed beside open invoices, minor units: balance gives way first."""
-    in_balance = max(0, payment.to_balance_minor - payment.refunded_minor - _pending_minor(payment))
-    of_invoice = max(0, amount_minor - in_balance)
+    of_invoice = _of_invoice_minor(payment, amount_minor)
     invoice = payment.invoice
     if invoice is not None and invoice.status in ("open", "uncollectible"):
         credited = of_invoice  # due again
     else:
         credited = min(of_invoice, crediting.left_minor(invoice)) if invoice is not None else 0
     return max(0, amount_minor - credited - spare_balance.available_minor(payment.account, payment.currency))
+
+
+def _of_invoice_minor(payment: Payment, amount_minor: int) -> int:
+    """What of the amount its invoice has; what had become balance goes first."""
+    in_balance = max(0, payment.to_balance_minor - payment.refunded_minor - _pending_minor(payment))
+    return max(0, amount_minor - in_balance)
+
+
+def _credited_already_minor(payment: Payment, amount_minor: int) -> int:
+    invoice = payment.invoice
+    if invoice is None or invoice.status != "paid":
+        return 0
+    return paid_days.credited_already_minor(invoice, _of_invoice_minor(payment, amount_minor))
 
 
 def _pending_minor(payment: Payment) -> int:

@@ -11,6 +11,7 @@ import pytest
 from shared.errors import AppError
 from shared.period import IntervalUnit
 from tests.billing_api.commands.test_renewing import collect, outcome, parallel, run
+from tests.billing_api.commands.test_staff import said
 
 APRIL_11 = datetime(2026, 4, 11, 9, tzinfo=UTC)
 
@@ -123,6 +124,37 @@ def test_oracle_499_changed_on_26_april_credits_249_50(world) -> None:
     (attempt,) = collect(world)
     assert attempt.amount_minor == preview["next_total"]["amount"] == 79900
     outcome(world, anna, attempt)
+    holds()
+
+
+def test_staff_who_give_money_back_are_told_what_the_change_has_credited(world) -> None:
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from billing_api.billing_service.commands.refund_payment import refund_payment
+    from shared.money import Money
+
+    shop(world)
+    anna = world.customer()
+    started = world.buy(anna)
+    state = world.pay(started, anna)
+
+    def twice(amount_minor: int) -> tuple[int, int]:
+        refund = refund_payment(state.payment_id, Money(amount_minor), preview=True, **said(world))
+        credit = adjust_charge(started.invoice_id, Money(-amount_minor), preview=True, **said(world))
+        return refund.credited_already.amount, credit.credited_already.amount
+
+    assert twice(49900) == (0, 0)
+    world.now = datetime(2026, 4, 26, 12, tzinfo=UTC)
+    changed = change(world, started, world.premium)
+    assert twice(49900) == (0, 0)  # a change not paid for is given up by it
+    paid = pay(world, anna, changed)
+    assert twice(24950) == (0, 0)  # the days that were used
+    assert twice(30000) == (5050, 5050)
+    assert twice(49900) == (24950, 24950)
+    # The change itself is what a refund undoes.
+    newest = refund_payment(paid.payment_id, Money(15000), preview=True, **said(world))
+    assert newest.credited_already.amount == 0
+    world.hear(world.refund(paid))
+    assert twice(49900) == (0, 0)
     holds()
 
 

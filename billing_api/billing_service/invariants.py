@@ -11,7 +11,7 @@ from prometheus_client import Gauge
 
 from billing_api.billing_service import subscription_terms
 from billing_api.billing_service.database import atomic, cursor
-from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.domain import entitlements
 from billing_api.billing_service.line_proof import LineProof
 from billing_api.billing_service.models import Subscription
 
@@ -310,7 +310,7 @@ def check_invariants() -> list[Invariant]:
 def _wrong_access() -> list[str]:
     wrong = []
     for row in Subscription.objects.order_by("id").iterator(chunk_size=500):
-        access = rules.access(subscription_terms.as_value(row))
+        access = entitlements.access(subscription_terms.as_value(row))
         if (access.granted, access.until_at) != (row.grants_access, row.access_until):
             wrong.append(str(row.id))
     return wrong[:SHOWN]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from billing_api.billing_service.domain import entitlements
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.models import Subscription
 from shared.period import Interval, IntervalUnit, Period, start_of_day
@@ -48,7 +49,7 @@ def take(row: Subscription, value: rules.Subscription, now: datetime) -> None:
     row.cancel_at_period_end = value.cancel_at_period_end
     row.remaining_days = value.remaining_days
     row.ended_on = value.ended_on
-    access = rules.access(value)
+    access = entitlements.access(value)
     row.grants_access, row.access_until = access.granted, access.until_at
     billable = value.kind is rules.Kind.RECURRING and value.status in (
         rules.Status.TRIALING,
@@ -64,4 +65,4 @@ def take(row: Subscription, value: rules.Subscription, now: datetime) -> None:
 
 def reduced_until(row: Subscription) -> datetime | None:
     """Until when what the product leaves after the grace holds (UTC); None: nothing is left."""
-    return rules.access(as_value(row)).reduced_until_at
+    return entitlements.access(as_value(row)).reduced_until_at

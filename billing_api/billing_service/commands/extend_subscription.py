@@ -12,6 +12,7 @@ from billing_api.billing_service.actors import Actor, record, require_reason
 from billing_api.billing_service.commands.abandon_subscription import hold_subscription
 from billing_api.billing_service.commands.cancel_payment import refuse_while_open
 from billing_api.billing_service.database import atomic
+from billing_api.billing_service.domain import entitlements
 from billing_api.billing_service.domain import subscription as rules
 from shared.errors import invalid
 from shared.period import day_in_zone
@@ -51,7 +52,7 @@ def extend_subscription(
             today=day_in_zone(now, subscription.time_zone),
         )
         before = subscription.access_until
-        done = SubscriptionExtended(subscription.id, before, rules.access_until(value))
+        done = SubscriptionExtended(subscription.id, before, entitlements.access_until(value))
         if preview:
             return done
         subscription_terms.take(subscription, value, now)

@@ -21,6 +21,7 @@ from billing_api.billing_service import (
 from billing_api.billing_service.commands.release_subscription import FAILURES_UNTIL_SET_ASIDE
 from billing_api.billing_service.database import atomic, rerun
 from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.domain.due import due_renewals
 from billing_api.billing_service.domain.pricing import LineInput
 from billing_api.billing_service.invoicing import Terms, issue_invoice
 from billing_api.billing_service.models import (
@@ -195,7 +196,7 @@ def _bill(
     today = day_in_zone(as_of, subscription.time_zone)
     if not _past_changes(account, subscription, today, now):
         return _Billed(0, 0, False)
-    due = rules.due_renewals(subscription_terms.as_value(subscription), today=today, cap=MISSED_PERIODS_CAP)
+    due = due_renewals(subscription_terms.as_value(subscription), today=today, cap=MISSED_PERIODS_CAP)
     total = 0
     for period in due.periods:
         value = rules.renew(subscription_terms.as_value(subscription))
@@ -217,7 +218,7 @@ def _past_changes(account: Account, subscription: Subscription, today: date, now
     """
     waiting = changes.open_change(subscription)
     value = subscription_terms.as_value(subscription)
-    if waiting is None or not rules.due_renewals(value, today=today, cap=1).periods:
+    if waiting is None or not due_renewals(value, today=today, cap=1).periods:
         return True
     if waiting.timing == "now" and waiting.invoice is not None and waiting.invoice.status == "open":
         changes.close_invoice(account, waiting, now)

@@ -28,6 +28,7 @@ from billing_api.billing_service.commands.start_subscription import INCOMPLETE_L
 from billing_api.billing_service.database import atomic, rerun
 from billing_api.billing_service.domain import dunning
 from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.domain.due import due_ending
 from billing_api.billing_service.dunning_plan import policy_of
 from billing_api.billing_service.models import (
     Account,
@@ -168,13 +169,13 @@ def _ending(now: datetime) -> QuerySet[Any]:
 
 def _ends(subscription: Subscription, now: datetime) -> bool:
     value = subscription_terms.as_value(subscription)
-    return rules.due_ending(value, today=day_in_zone(now, subscription.time_zone)) is not None
+    return due_ending(value, today=day_in_zone(now, subscription.time_zone)) is not None
 
 
 def _end(account: Account, subscription_id: UUID, now: datetime) -> int:
     subscription = Subscription.objects.get(id=subscription_id)
     value = subscription_terms.as_value(subscription)
-    action = rules.due_ending(value, today=day_in_zone(now, subscription.time_zone))
+    action = due_ending(value, today=day_in_zone(now, subscription.time_zone))
     if action is None:
         return 0
     ends_on = value.period.end if value.period else value.paid_through_on

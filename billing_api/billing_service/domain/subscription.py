@@ -1,9 +1,12 @@
-"""The life of a subscription: its periods, its changes, and until when it gives access."""
+"""The life of a subscription: its periods and its changes.
+
+Until when it gives access is said by ``entitlements``, what of it is due by ``due``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from billing_api.billing_service.domain.subscription_states import (
     LIVE,
@@ -15,14 +18,12 @@ from billing_api.billing_service.domain.subscription_states import (
     Status,
 )
 from shared.errors import AppError, conflict
-from shared.period import Interval, Period, period_at, start_of_day
+from shared.period import Interval, Period, period_at
 
 __all__ = [
     "LIVE",
     "TRANSITIONS",
-    "Access",
     "Action",
-    "DueRenewals",
     "Kind",
     "Status",
     "Subscription",
@@ -74,27 +75,6 @@ class Subscription:
         """Whether a period was invoiced that is not paid yet."""
         paid = self.paid_through_on
         return self.period is not None and (paid is None or paid < self.period.end)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """``until_at``: UTC moment at which access ends, None with ``granted`` for access for ever.
-
-    ``reduced_until_at``: UTC moment at which what the product leaves after the grace ends; None: nothing is
-    left after ``until_at``.
-    """
-
-    granted: bool
-    until_at: datetime | None
-    reduced_until_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DueRenewals:
-    """Periods to invoice now, in order; ``cap_reached`` when more are due than the cap lets through."""
-
-    periods: tuple[Period, ...]
-    cap_reached: bool = False
 
 
 def refusal(subscription: Subscription, action: Action) -> AppError | None:
@@ -367,81 +347,3 @@ def change_product_at_boundary(
     if interval == subscription.interval:
         return changed
     return replace(changed, interval=interval, anchor_on=next_period(subscription).start, next_number=0)
-
-
-def access(subscription: Subscription) -> Access:
-    """Until when the subscription gives access, as ``subscription.*`` events carry it (architecture 7).
-
-    End of the paid time plus grace; the bare end when a cancellation is scheduled or the term is over. The
-    last period of a term has its grace like any other until it is paid. Where there is grace, what the
-    product leaves after it (rule 5: reduced, or nothing) goes on until the day of cancellation.
-    """
-    status = subscription.status
-    if status in (Status.INCOMPLETE, Status.PAUSED):
-        # A pause has moved ``paid_through_on`` to its own day, so the moment is never in the future.
-        return Access(False, _moment(subscription, subscription.paid_through_on))
-    if status in (Status.CANCELLED, Status.EXPIRED):
-        return Access(False, _moment(subscription, subscription.ended_on))
-    paid = subscription.paid_through_on
-    if paid is None:
-        return Access(subscription.kind is Kind.ONE_TIME, None)
-    grace = subscription.grace_days
-    ends_with_term = subscription.term_is_over and not subscription.has_unpaid_period
-    bare = subscription.kind is Kind.ONE_TIME or subscription.cancel_at_period_end or ends_with_term
-    if bare:
-        return Access(True, _moment(subscription, paid))
-    end, reduced_end = (
-        paid + timedelta(days=days) for days in (grace, max(grace, subscription.reduced_days))
-    )
-    return Access(True, _moment(subscription, end), _moment(subscription, reduced_end))
-
-
-def access_until(subscription: Subscription) -> datetime | None:
-    """``access(...).until_at`` in UTC; None is for ever when access is granted, never when it is not."""
-    return access(subscription).until_at
-
-
-def _moment(subscription: Subscription, day: date | None) -> datetime | None:
-    return None if day is None else start_of_day(day, subscription.time_zone)
-
-
-def due_renewals(subscription: Subscription, *, today: date, cap: int) -> DueRenewals:
-    """Periods that have begun by ``today`` and are not invoiced yet, in order, at most ``cap``.
-
-    None for a subscription that is not trialing or active, or whose cancellation is scheduled; a past due one
-    waits for its open invoice.
-    """
-    if cap < 1:
-        raise ValueError("the cap is positive")
-    billable = subscription.status in (Status.TRIALING, Status.ACTIVE)
-    if subscription.kind is Kind.ONE_TIME or not billable or subscription.cancel_at_period_end:
-        return DueRenewals(())
-    periods: list[Period] = []
-    ahead = subscription
-    while not ahead.term_is_over and next_period(ahead).start <= today:
-        if len(periods) == cap:
-            return DueRenewals(tuple(periods), cap_reached=True)
-        ahead = with_next_period(ahead)
-        assert ahead.period is not None
-        periods.append(ahead.period)
-    return DueRenewals(tuple(periods))
-
-
-def due_ending(subscription: Subscription, *, today: date) -> Action | None:
-    """CANCEL or EXPIRE when the scheduled cancellation, the fixed term or the rental ends by ``today``.
-
-    The last period of a term ends it once it is paid; until then it is dunning's.
-    """
-    if subscription.kind is Kind.ONE_TIME:
-        paid = subscription.paid_through_on
-        over = subscription.status is Status.ACTIVE and paid is not None and today >= paid
-        return Action.EXPIRE if over else None
-    if subscription.status not in (Status.TRIALING, Status.ACTIVE, Status.PAST_DUE):
-        return None
-    if subscription.period is None or today < subscription.period.end:
-        return None
-    if subscription.cancel_at_period_end:
-        return Action.CANCEL
-    if subscription.status is Status.TRIALING or subscription.has_unpaid_period:
-        return None
-    return Action.EXPIRE if subscription.term_is_over else None

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from billing_api.billing_service.domain import proration
+from billing_api.billing_service.domain import entitlements, proration
 from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.domain.subscription import Kind, Status, Subscription
 from shared.errors import AppError
@@ -107,7 +107,9 @@ def test_the_days_of_any_life_follow_each_other(anchor, interval, zone, trial_da
             assert value.period.start in before, "another interval begins on the day of change"
         end = value.period.end if action != "pause" else value.paid_through_on
         assert rules.next_period(value).start == end, "the next one begins where this one ends"
-        assert rules.access_until(value) == start_of_day(value.paid_through_on, zone) or value.grace_days
+        assert (
+            entitlements.access_until(value) == start_of_day(value.paid_through_on, zone) or value.grace_days
+        )
 
 
 @settings(max_examples=1_000 * ROUNDS, deadline=None)

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from billing_api.billing_service.domain import entitlements
 from billing_api.billing_service.domain import subscription as rules
+from billing_api.billing_service.domain.due import due_ending, due_renewals
 from billing_api.billing_service.domain.subscription import TRANSITIONS, Action, Kind, Status, Subscription
 from shared.errors import AppError
 from shared.errors import Kind as ErrorKind
@@ -109,24 +111,24 @@ def test_a_scheduled_cancellation_can_be_undone_until_the_period_ends() -> None:
 
 
 def test_access_is_the_paid_end_plus_grace_or_the_bare_end() -> None:
-    assert rules.access_until(active()) == moment(date(2026, 3, 3))
-    assert rules.access_until(rules.schedule_cancel(active())) == moment(date(2026, 2, 28))
-    assert rules.access_until(active(term_periods=1)) == moment(date(2026, 2, 28))
-    assert rules.access_until(active(term_periods=2)) == moment(date(2026, 3, 3))
-    assert rules.access(new()) == rules.Access(False, None)
+    assert entitlements.access_until(active()) == moment(date(2026, 3, 3))
+    assert entitlements.access_until(rules.schedule_cancel(active())) == moment(date(2026, 2, 28))
+    assert entitlements.access_until(active(term_periods=1)) == moment(date(2026, 2, 28))
+    assert entitlements.access_until(active(term_periods=2)) == moment(date(2026, 3, 3))
+    assert entitlements.access(new()) == entitlements.Access(False, None)
     ended = rules.cancel(active(), today=date(2026, 2, 10))
-    assert rules.access(ended) == rules.Access(False, moment(date(2026, 2, 10)))
+    assert entitlements.access(ended) == entitlements.Access(False, moment(date(2026, 2, 10)))
     paused = rules.pause(active(), today=date(2026, 2, 10))
-    assert rules.access(paused) == rules.Access(False, moment(date(2026, 2, 10)))
+    assert entitlements.access(paused) == entitlements.Access(False, moment(date(2026, 2, 10)))
 
 
 def test_full_in_the_grace_then_reduced_until_day_21_where_there_is_grace() -> None:
-    access = rules.access(rules.fail_payment(rules.renew(active())))
-    assert access == rules.Access(True, moment(date(2026, 3, 3)), moment(date(2026, 3, 21)))
-    shorter = rules.access(active(reduced_days=10))
+    access = entitlements.access(rules.fail_payment(rules.renew(active())))
+    assert access == entitlements.Access(True, moment(date(2026, 3, 3)), moment(date(2026, 3, 21)))
+    shorter = entitlements.access(active(reduced_days=10))
     assert shorter.reduced_until_at == moment(date(2026, 3, 10))
     # Never before the grace is over.
-    assert rules.access(active(reduced_days=1)).reduced_until_at == moment(date(2026, 3, 3))
+    assert entitlements.access(active(reduced_days=1)).reduced_until_at == moment(date(2026, 3, 3))
     for bare in (
         rules.schedule_cancel(active()),
         active(term_periods=1),
@@ -134,16 +136,16 @@ def test_full_in_the_grace_then_reduced_until_day_21_where_there_is_grace() -> N
         rules.cancel(active(), today=date(2026, 2, 10)),
         new(),
     ):
-        assert rules.access(bare).reduced_until_at is None
+        assert entitlements.access(bare).reduced_until_at is None
 
 
 def test_a_renewal_that_is_not_paid_does_not_lengthen_access() -> None:
     renewed = rules.renew(active())
     assert renewed.period == Period(date(2026, 2, 28), date(2026, 3, 31))
-    assert rules.access_until(renewed) == moment(date(2026, 3, 3))
+    assert entitlements.access_until(renewed) == moment(date(2026, 3, 3))
     late = rules.fail_payment(renewed)
-    assert rules.access_until(late) == moment(date(2026, 3, 3))
-    assert rules.access_until(rules.recover(late, renewed.period)) == moment(date(2026, 4, 3))
+    assert entitlements.access_until(late) == moment(date(2026, 3, 3))
+    assert entitlements.access_until(rules.recover(late, renewed.period)) == moment(date(2026, 4, 3))
     assert rules.refusal(renewed, Action.PAUSE) is not None
     assert rules.refusal(renewed, Action.CHANGE_PRODUCT) is not None
 
@@ -151,53 +153,53 @@ def test_a_renewal_that_is_not_paid_does_not_lengthen_access() -> None:
 def test_the_trials_end_is_the_anchor_and_the_first_invoice_is_due_then() -> None:
     trial = rules.start_trial(new(), today=date(2026, 1, 17), days=14)
     assert (trial.anchor_on, trial.paid_through_on) == (START, START)
-    assert rules.due_renewals(trial, today=date(2026, 1, 30), cap=12).periods == ()
-    assert rules.due_renewals(trial, today=START, cap=12).periods == (FEBRUARY,)
+    assert due_renewals(trial, today=date(2026, 1, 30), cap=12).periods == ()
+    assert due_renewals(trial, today=START, cap=12).periods == (FEBRUARY,)
     paid = rules.activate(rules.renew(trial), today=START)
     assert (paid.status, paid.paid_through_on) == (Status.ACTIVE, FEBRUARY.end)
 
 
 def test_a_long_gap_bills_the_missed_periods_in_order_up_to_the_cap() -> None:
-    due = rules.due_renewals(active(), today=date(2026, 7, 31), cap=12)
+    due = due_renewals(active(), today=date(2026, 7, 31), cap=12)
     assert [period.start for period in due.periods] == [
         date(2026, 2, 28), date(2026, 3, 31), date(2026, 4, 30),
         date(2026, 5, 31), date(2026, 6, 30), date(2026, 7, 31),
     ]  # fmt: skip
     assert not due.cap_reached
-    capped = rules.due_renewals(active(), today=date(2026, 7, 31), cap=2)
+    capped = due_renewals(active(), today=date(2026, 7, 31), cap=2)
     assert (capped.periods, capped.cap_reached) == (due.periods[:2], True)
-    assert not rules.due_renewals(active(), today=date(2026, 7, 31), cap=6).cap_reached
-    assert rules.due_renewals(active(), today=date(2026, 2, 27), cap=12).periods == ()
+    assert not due_renewals(active(), today=date(2026, 7, 31), cap=6).cap_reached
+    assert due_renewals(active(), today=date(2026, 2, 27), cap=12).periods == ()
 
 
 def test_nothing_is_due_for_those_that_are_not_billed() -> None:
     late = date(2027, 1, 1)
     for status in set(Status) - {Status.ACTIVE, Status.TRIALING}:
-        assert rules.due_renewals(in_status(status), today=late, cap=9).periods == ()
-    assert rules.due_renewals(rules.schedule_cancel(active()), today=late, cap=9).periods == ()
+        assert due_renewals(in_status(status), today=late, cap=9).periods == ()
+    assert due_renewals(rules.schedule_cancel(active()), today=late, cap=9).periods == ()
 
 
 def test_a_fixed_term_bills_its_periods_and_expires() -> None:
     fixed = active(term_periods=3)
-    due = rules.due_renewals(fixed, today=date(2027, 1, 1), cap=99)
+    due = due_renewals(fixed, today=date(2027, 1, 1), cap=99)
     assert len(due.periods) == 2
     last = rules.renew(rules.renew(fixed))
     with pytest.raises(AppError, match="term is over"):
         rules.renew(last)
     assert last.period is not None
-    assert rules.due_ending(last, today=date(2030, 1, 1)) is None, "its last period is not paid"
+    assert due_ending(last, today=date(2030, 1, 1)) is None, "its last period is not paid"
     last = rules.with_period_paid(last, last.period)
     assert last.period is not None
-    assert rules.due_ending(last, today=last.period.end - timedelta(days=1)) is None
-    assert rules.due_ending(last, today=last.period.end) is Action.EXPIRE
+    assert due_ending(last, today=last.period.end - timedelta(days=1)) is None
+    assert due_ending(last, today=last.period.end) is Action.EXPIRE
 
 
 def test_a_scheduled_cancellation_is_carried_out_at_the_periods_end() -> None:
     scheduled = rules.schedule_cancel(active())
-    assert rules.due_ending(scheduled, today=date(2026, 2, 27)) is None
-    assert rules.due_ending(scheduled, today=FEBRUARY.end) is Action.CANCEL
-    assert rules.due_ending(active(), today=FEBRUARY.end) is None
-    assert rules.due_ending(in_status(Status.CANCELLED), today=date(2030, 1, 1)) is None
+    assert due_ending(scheduled, today=date(2026, 2, 27)) is None
+    assert due_ending(scheduled, today=FEBRUARY.end) is Action.CANCEL
+    assert due_ending(active(), today=FEBRUARY.end) is None
+    assert due_ending(in_status(Status.CANCELLED), today=date(2030, 1, 1)) is None
 
 
 @given(st.integers(0, 27), st.integers(0, 400))
@@ -205,7 +207,7 @@ def test_pause_and_resume_keep_the_days_after_the_pause(used: int, away: int) ->
     pausing = START + timedelta(days=used)
     paused = rules.pause(active(), today=pausing)
     assert paused.remaining_days == FEBRUARY.days - used - 1
-    assert rules.due_renewals(paused, today=date(2030, 1, 1), cap=9).periods == ()
+    assert due_renewals(paused, today=date(2030, 1, 1), cap=9).periods == ()
     returning = pausing + timedelta(days=away)
     resumed = rules.resume(paused, today=returning)
     if not away:
@@ -244,18 +246,18 @@ def test_renewals_tile_from_the_anchor(anchor: date, count: int) -> None:
 
 def test_a_one_time_purchase_for_ever_and_for_rental_days() -> None:
     bought = new(kind=Kind.ONE_TIME, interval=None)
-    assert rules.access(bought) == rules.Access(False, None)
+    assert entitlements.access(bought) == entitlements.Access(False, None)
     ever = rules.activate(bought, today=START)
-    assert rules.access(ever) == rules.Access(True, None)
-    assert rules.due_ending(ever, today=date(2099, 1, 1)) is None
+    assert entitlements.access(ever) == entitlements.Access(True, None)
+    assert due_ending(ever, today=date(2099, 1, 1)) is None
     rented = rules.activate(replace(bought, rental_days=2), today=START)
-    assert rules.access(rented) == rules.Access(True, moment(date(2026, 2, 2)))
-    assert rules.due_ending(rented, today=date(2026, 2, 1)) is None
-    assert rules.due_ending(rented, today=date(2026, 2, 2)) is Action.EXPIRE
+    assert entitlements.access(rented) == entitlements.Access(True, moment(date(2026, 2, 2)))
+    assert due_ending(rented, today=date(2026, 2, 1)) is None
+    assert due_ending(rented, today=date(2026, 2, 2)) is Action.EXPIRE
     assert rules.extend(rented, days=1, today=START).paid_through_on == date(2026, 2, 3)
     for action in (Action.RENEW, Action.PAUSE, Action.SCHEDULE_CANCEL, Action.CHANGE_PRODUCT):
         assert rules.refusal(ever, action) is not None
-    assert rules.due_renewals(rented, today=date(2030, 1, 1), cap=9).periods == ()
+    assert due_renewals(rented, today=date(2030, 1, 1), cap=9).periods == ()
 
 
 def test_bad_values_are_refused() -> None:
@@ -264,7 +266,7 @@ def test_bad_values_are_refused() -> None:
     with pytest.raises(ValueError, match="grace"):
         new(grace_days=-1)
     with pytest.raises(ValueError, match="cap"):
-        rules.due_renewals(active(), today=START, cap=0)
+        due_renewals(active(), today=START, cap=0)
     with pytest.raises(ValueError, match="at least a day"):
         rules.start_trial(new(), today=START, days=0)
     with pytest.raises(ValueError, match="at least a day"):

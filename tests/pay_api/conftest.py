@@ -234,7 +234,7 @@ class Pay:
         return (await self.get(f"/v1/payments/{payment_id}")).json()
 
     async def until(self, payment_id: str, *statuses: str) -> dict[str, Any]:
-        for _ in range(100):
+        for _ in range(600):  # a worker may have to be loaded first, on a busy machine
             view = await self.show(payment_id)
             if view["status"] in statuses:
                 return view

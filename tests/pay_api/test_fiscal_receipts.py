@@ -24,7 +24,7 @@ PRINTING, DAY = timedelta(seconds=1), timedelta(days=1)
 async def until_issued(pay: Pay, payment_id: str, count: int = 1) -> list[dict[str, Any]]:
     """The receipts once so many are issued; the device needs a second of the suite's clock for each."""
     pay.clock.advance(PRINTING)
-    for _ in range(100):
+    for _ in range(600):
         found = (await pay.show(payment_id))["receipts"]
         if sum(each["status"] == "issued" for each in found) >= count:
             return list(found)

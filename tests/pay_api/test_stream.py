@@ -134,7 +134,7 @@ async def test_worker_charges_reconciles_and_relays(pay: Pay) -> None:
         await pay.start(renewal)
         await pay.until(renewal["payment_id"], "succeeded")
         await pay.until(lost["id"], "succeeded")
-        for _ in range(100):
+        for _ in range(300):
             quiet = (await pay.get("/internal/v1/quiescence")).json()
             if quiet["pending"]["outbox"] == 0:
                 break

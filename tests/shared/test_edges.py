@@ -202,7 +202,7 @@ def test_suite_clock_moves_every_follower_and_only_forward(new_redis_url: Callab
     before = max(follower.now() for follower in followers)
     assert abs(before - datetime.now(UTC)) < timedelta(seconds=2)
     clocks.advance_suite_clock(url, timedelta(days=31))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     late = followers
     while late and time.monotonic() < deadline:
         late = [f for f in followers if f.now() - before < timedelta(days=31) - timedelta(seconds=1)]
@@ -242,7 +242,7 @@ child = os.fork()
 clock.advance_suite_clock(url, timedelta(days=1)) if child else None
 ids = " ".join(str(new_id())[-12:] for _ in range(300))
 import time
-deadline = time.monotonic() + 5
+deadline = time.monotonic() + 20
 while suite.now() - before < timedelta(hours=23) and time.monotonic() < deadline:
     time.sleep(0.05)
 sys.stdout.write(f"{suite.now() - before > timedelta(hours=23)} {ids}\\n")

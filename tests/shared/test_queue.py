@@ -78,7 +78,7 @@ async def test_row_waits_while_a_service_queue_is_missing(world: World) -> None:
         assert (await world.rows("SELECT count(*) FROM outbox WHERE published_at IS NULL"))[0][0] == 1
         await broker.declare_topology(connection)
         await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             message = await anext(broker.take(connection, QUEUE, 1))
         assert parse(message.body).type == "payment.created"
 
@@ -124,7 +124,7 @@ async def test_a_queue_deleted_under_a_running_relay_makes_its_rows_wait(world: 
         assert (await world.rows("SELECT count(*) FROM outbox WHERE published_at IS NULL"))[0][0] == 1
         await broker.declare_topology(connection)
         await world.until("SELECT count(*) FROM outbox WHERE published_at IS NULL", 0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             message = await anext(broker.take(connection, QUEUE, 1))
         assert parse(message.body).aggregatesequence == 1
 

@@ -97,7 +97,7 @@ async def test_a_returned_message_waits_with_its_reason_and_goes_out_later(world
         assert row.published_at is None
         await queue.bind("users", "user.*")
         await world.until(UNPUBLISHED, 0)
-        message = await queue.get(timeout=5)
+        message = await queue.get(timeout=20)
         assert message is not None
         assert message.routing_key == "user.registered"
 

@@ -67,7 +67,7 @@ class Merchant:
 
     async def until(self, count: int, kind: str | None = None) -> list[Heard]:
         """Waits until so many have come (of one type, if named)."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 found = [item for item in self.heard if kind in (None, item.type)]
                 if len(found) >= count:

@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework import serializers
 
 from billing_api.api import problems
+from billing_api.api.permissions import METHODS
 from shared import docs_pages, problem
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
@@ -77,6 +78,7 @@ class OpenApiDocument(SpectacularJSONAPIView):
     """/openapi.json, as plain JSON."""
 
     renderer_classes = [OpenApiJsonRenderer2]  # noqa: RUF012 - as its base declares it
+    http_method_names = METHODS
 
 
 def show_docs(request: HttpRequest) -> HttpResponse:

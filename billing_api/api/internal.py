@@ -6,7 +6,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.views import APIView
 
 from billing_api.api.authentication import ServiceAuthentication
-from billing_api.api.permissions import IsService
+from billing_api.api.permissions import METHODS, IsService
 
 
 class InternalView(APIView):
@@ -14,3 +14,4 @@ class InternalView(APIView):
 
     authentication_classes = (ServiceAuthentication,)
     permission_classes: tuple[type[BasePermission], ...] = (IsService,)
+    http_method_names = METHODS

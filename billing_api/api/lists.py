@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -44,9 +44,9 @@ def newest_first(
 def _key(cursor: str) -> tuple[datetime, UUID]:
     moment, identity = decode_cursor(cursor, str, str)
     try:
-        found = datetime.fromisoformat(moment), UUID(identity)
-    except ValueError as error:
+        before = datetime.fromisoformat(moment)
+        if before.tzinfo is None:
+            raise ValueError("a moment without a zone")
+        return before.astimezone(UTC), UUID(identity)
+    except (ValueError, OverflowError) as error:  # a zone may lead out of the calendar
         raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.") from error
-    if found[0].tzinfo is None:
-        raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.")
-    return found

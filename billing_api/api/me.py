@@ -24,7 +24,7 @@ from billing_api.api.bodies import (
 )
 from billing_api.api.documents import page_of
 from billing_api.api.lists import newest_first
-from billing_api.api.permissions import IsEndUser, end_user
+from billing_api.api.permissions import METHODS, IsEndUser, end_user
 from billing_api.api.requests import DocumentQuery, PageQuery, StatementQuery, read
 from billing_api.api.statements import answer_invoice, answer_statement
 from billing_api.billing_service import queries
@@ -43,6 +43,7 @@ class MeView(APIView):
 
     authentication_classes = (EndUserAuthentication,)
     permission_classes = (IsEndUser,)
+    http_method_names = METHODS
 
 
 class MyAccount(MeView):

@@ -10,6 +10,8 @@ from rest_framework.request import Request
 from shared.auth import EndUser, Service
 
 OPERATOR: Final = "operator"
+# REST framework would answer OPTIONS with a description of its own; ours is /openapi.json.
+METHODS: Final = ["get", "head", "post"]
 
 if TYPE_CHECKING:  # REST framework loads this file while it is making APIView
     from rest_framework.views import APIView

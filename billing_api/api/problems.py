@@ -83,6 +83,8 @@ def flatten(path: str, detail: Any) -> Iterator[tuple[str, str]]:
         for index, inner in enumerate(detail):
             nested = isinstance(inner, (Mapping, list))
             yield from flatten(f"{path}.{index}" if nested else path, inner)
+    elif getattr(detail, "code", None) == "invalid_choice":
+        yield path, "This is not one of the words known here."  # REST framework's own text repeats the value
     else:
         yield path, str(detail)
 

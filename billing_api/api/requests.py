@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from rest_framework import serializers
@@ -25,20 +26,30 @@ _MAX_SEQUENCE = 2**53
 def read(form: type[Form], data: Any, place: str = "body") -> dict[str, Any]:
     """The checked values. Raises AppError ``invalid-request`` (422) naming the fields, never values.
 
-    A field of the body that nobody reads is refused: it is a mistake of the caller's, or worse.
+    A field of the body that nobody reads, at any depth, is refused: a mistake of the caller's, or worse.
     """
     filled = form(data=data)
-    unknown: list[str] = []
-    if place == "body" and isinstance(data, dict):
-        unknown = [str(name)[:64] for name in data if name not in filled.fields]
+    unknown = list(_unknown(filled, data, place)) if place == "body" else []
     if filled.is_valid() and not unknown:
         return dict(filled.validated_data)
     from billing_api.api.problems import flatten
 
     fields = [{"field": field, "message": message} for field, message in flatten(place, filled.errors)]
-    fields += [{"field": f"{place}.{name}", "message": "This field is not known."} for name in unknown]
+    fields += [{"field": field, "message": "This field is not known."} for field in unknown]
     words = "Some fields are not as they should be."
     raise AppError("invalid-request", Kind.INVALID, words, extra={"errors": fields})
+
+
+def _unknown(form: serializers.Serializer[Any], data: Any, path: str) -> Iterator[str]:
+    if not isinstance(data, dict):
+        return
+    for name, value in data.items():
+        field = form.fields.get(name)
+        if field is None:
+            # JSON may spell half a surrogate pair, which no answer can be written with
+            yield f"{path}.{str(name)[:64].encode(errors='replace').decode()}"
+        elif isinstance(field, serializers.Serializer):
+            yield from _unknown(field, value, f"{path}.{name}")
 
 
 class CustomerInput(serializers.Serializer[Any]):
@@ -49,7 +60,7 @@ class CustomerInput(serializers.Serializer[Any]):
     locale = serializers.RegexField(r"^[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?$", max_length=16)
     time_zone = TimeZoneField(max_length=64)
     email_hash = StrictText(max_length=128)
-    email = serializers.EmailField(max_length=320)
+    email = StrictText(max_length=320)  # UserAPI has checked it; letters beyond ASCII are its to allow
     document_name = StrictText(max_length=255, allow_blank=True, default="")
 
 

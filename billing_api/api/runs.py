@@ -69,6 +69,7 @@ class BillingShard(InternalView):
     )
     def post(self, request: Request, run_id: UUID, shard: int) -> HttpResponse:
         """Invoices what is still due of one shard."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             refuse_skew()
@@ -88,6 +89,7 @@ class CollectionRuns(InternalView):
     )
     def post(self, request: Request) -> HttpResponse:
         """Plans the automatic payments of due invoices; billing-worker sends them."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             refuse_skew()
@@ -106,6 +108,7 @@ class MaintenanceRuns(InternalView):
     )
     def post(self, request: Request) -> HttpResponse:
         """Trials that end, expiry, overdue invoices: counts by name."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             refuse_skew()

@@ -130,6 +130,7 @@ class AbandonSubscription(InternalView):
     )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Cancels an incomplete one whose payments are closed; voids its invoice, releases its promo code."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             abandon_subscription(subscription_id, now=wiring.clock().now())
@@ -172,6 +173,7 @@ class ReactivateSubscription(InternalView):
     )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Takes a scheduled cancellation back."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             reactivate_subscription(subscription_id, now=wiring.clock().now())
@@ -190,6 +192,7 @@ class PauseSubscription(InternalView):
     )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """No invoices and no access until it is resumed; the paid days are kept."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             pause_subscription(subscription_id, now=wiring.clock().now())
@@ -208,6 +211,7 @@ class ResumeSubscription(InternalView):
     )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Gives the kept days from today."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             resume_subscription(subscription_id, now=wiring.clock().now())
@@ -257,6 +261,7 @@ class AbandonChange(InternalView):
     )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Voids the invoice of a change whose payments are closed."""
+        read(NothingInput, request.data)
 
         def work() -> tuple[int, Any]:
             abandon_change(subscription_id, now=wiring.clock().now())

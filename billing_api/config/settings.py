@@ -90,5 +90,6 @@ SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
     "SERVERS": [{"url": "."}],
     "COMPONENT_SPLIT_REQUEST": True,
     "SORT_OPERATIONS": False,
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "string", "format": "uuid"}},
     "POSTPROCESSING_HOOKS": ["billing_api.api.documents.add_problems"],
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -147,12 +147,12 @@ def read_cursor(cursor: str) -> tuple[datetime, UUID]:
     """Where a list ordered by time and id goes on; raises ``cursor-invalid`` (400)."""
     moment, payment_id = decode_cursor(cursor, str, str)
     try:
-        created_at, last_id = datetime.fromisoformat(moment), UUID(payment_id)
-    except ValueError as error:
+        created_at = datetime.fromisoformat(moment)
+        if created_at.tzinfo is None:
+            raise ValueError("a moment without a zone")
+        return created_at.astimezone(UTC), UUID(payment_id)
+    except (ValueError, OverflowError) as error:  # a zone may lead out of the calendar
         raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.") from error
-    if created_at.tzinfo is None:
-        raise AppError("cursor-invalid", Kind.MALFORMED, "This cursor was not given by this list.")
-    return created_at, last_id
 
 
 @router.post(

@@ -21,6 +21,7 @@ from pay_api.vault import Payer
 from shared.errors import AppError
 from shared.ids import new_id
 from shared.money import Money
+from shared.pagination import encode_cursor
 from tests.pay_api.conftest import OK, POOR, TOKEN_POOR, Pay, event_types, history
 
 
@@ -297,7 +298,8 @@ async def test_list_walks_by_cursor(pay: Pay) -> None:
     second = (await pay.get("/v1/payments", user_id=user_id, limit=2, cursor=first["next_cursor"])).json()
     assert [item["id"] for item in first["items"] + second["items"]] == made[::-1]
     assert second["next_cursor"] is None
-    assert (await pay.get("/v1/payments", cursor="zzz")).status_code == 400
+    for cursor in ("zzz", encode_cursor(["0001-01-01T00:00:00+23:59", str(new_id())])):
+        assert (await pay.get("/v1/payments", cursor=cursor)).status_code == 400
     assert (await pay.get("/v1/payments", limit=0)).status_code == 422
 
 

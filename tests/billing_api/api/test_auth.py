@@ -28,7 +28,7 @@ def routes() -> Iterator[tuple[str, str]]:
         route = str(pattern.pattern)
         if route in OPEN:
             continue
-        path = re.sub(r"<int:\w+>", "0", re.sub(r"<uuid:\w+>", str(UUID(int=7)), route))
+        path = re.sub(r"<int:\w+>", "0", re.sub(r"<id:\w+>", str(UUID(int=7)), route))
         for method in pattern.callback.view_class.http_method_names:
             if hasattr(pattern.callback.view_class, method) and method != "options":
                 yield method, "/" + path

@@ -14,7 +14,8 @@ import pytest
 
 from shared.errors import AppError, conflict, invalid, unavailable
 from shared.ids import new_id
-from tests.billing_api.api.conftest import NOW, Callers, minutes
+from tests.billing_api.api.conftest import NOW, OPERATOR_TOKEN, Callers, minutes
+from tests.billing_api.api.test_auth import routes
 from tests.billing_api.api.test_problems import problem
 from tests.servers import DatabaseUrls
 
@@ -206,3 +207,13 @@ def test_keys_of_two_callers_do_not_meet(
     assert callers.post(PATH, {"a": 1}, key="k", token="one").status_code == 201
     assert callers.post(PATH, {"a": 2}, key="k", token="two").status_code == 201
     assert effect.count == 2
+
+
+def test_no_write_takes_a_field_it_does_not_know(callers: Callers, billing: DatabaseUrls) -> None:
+    """Half a surrogate pair is JSON too, and no text an answer could repeat."""
+    writes = [path for method, path in routes() if method == "post"]
+    assert len(writes) > 15
+    for path in writes:
+        refused = callers.post(path, '{"nobody_reads": 1, "\\ud800": 1}', token=OPERATOR_TOKEN)
+        fields = {one["field"] for one in problem(refused, 422, "invalid-request")["errors"]}
+        assert {"body.nobody_reads", "body.?"} <= fields, path

@@ -88,7 +88,9 @@ def test_unknown_path(callers: Callers) -> None:
 def test_wrong_method_says_what_is_allowed(callers: Callers) -> None:
     answer = callers.post(INVOICES)
     problem(answer, 405, "method-not-allowed")
-    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert answer.headers["Allow"] == "GET, HEAD"
+    asked = callers.client.options(INVOICES, headers={"Authorization": f"Bearer {SERVICE_TOKEN}"})
+    problem(asked, 405, "method-not-allowed")
 
 
 def test_an_unexpected_error_tells_nothing(callers: Callers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,8 +123,9 @@ def test_a_database_that_does_not_answer_is_a_503(callers: Callers, monkeypatch:
 
 
 def test_bad_query_names_fields_and_repeats_no_value(callers: Callers) -> None:
-    body = problem(callers.get(f"{INVOICES}?user_id=4111111111111111&limit=0"), 422, "invalid-request")
-    assert {item["field"] for item in body["errors"]} == {"query.user_id", "query.limit"}
+    query = "user_id=4111111111111111&status=4111111111111111&limit=0"
+    body = problem(callers.get(f"{INVOICES}?{query}"), 422, "invalid-request")
+    assert {item["field"] for item in body["errors"]} == {"query.user_id", "query.status", "query.limit"}
     assert "4111" not in json.dumps(body)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from shared.ids import new_id
+from shared.pagination import encode_cursor
 from tests.billing_api.api import rows
 from tests.billing_api.api.conftest import NOW, Callers
 from tests.billing_api.api.test_problems import problem
@@ -127,7 +128,12 @@ def test_pages_tile_while_rows_are_added(callers: Callers) -> None:
     assert seen == [invoice.number for invoice in reversed(made)]
 
 
-@pytest.mark.parametrize("cursor", ["x", "WyIyMDI2Il0", "WzEsMl0", "WyJhIiwiYiJd", "%D0%B0"])
+OUT_OF_THE_CALENDAR = encode_cursor(["0001-01-01T00:00:00+23:59", str(UUID(int=7))])
+
+
+@pytest.mark.parametrize(
+    "cursor", ["x", "WyIyMDI2Il0", "WzEsMl0", "WyJhIiwiYiJd", "%D0%B0", OUT_OF_THE_CALENDAR]
+)
 def test_a_cursor_of_another_list_is_refused(callers: Callers, cursor: str) -> None:
     problem(callers.me(f"/v1/me/invoices?cursor={cursor}"), 400, "cursor-invalid")
 

@@ -151,6 +151,7 @@ def test_a_price_not_heard_of_yet(callers: Callers, product: Any) -> None:
         ({"promo_code": "x" * 65}, "body.promo_code"),
         ({"promo_code": "a\x00b"}, "body.promo_code"),
         ({"customer": {}}, "body.customer.user_id"),
+        ({"customer": {"shoe_size": 42}}, "body.customer.shoe_size"),
         ({"customer": 7}, "body.customer"),
     ],
 )
@@ -163,6 +164,12 @@ def test_bad_input_names_the_field_and_writes_nothing(
     assert (count("Subscription"), count("Account")) == (0, 0)
 
 
+def test_an_address_with_letters_of_any_alphabet_buys(callers: Callers, product: Any) -> None:
+    """UserAPI registers it, so it is no reason to refuse a purchase here."""
+    asked = order(callers, product, customer=customer(callers, email="аня@пример.рф"))
+    answer(callers.post(f"{ROOT}/subscriptions", asked), 201)
+
+
 def test_a_zone_nobody_knows(callers: Callers, product: Any) -> None:
     body = order(callers, product, customer=customer(callers, time_zone="Mars/Olympus"))
     refused = problem(callers.post(f"{ROOT}/subscriptions", body), 422, "invalid-request")
@@ -172,7 +179,7 @@ def test_a_zone_nobody_knows(callers: Callers, product: Any) -> None:
 def test_reads_after_it(callers: Callers, product: Any) -> None:
     started = answer(callers.post(f"{ROOT}/subscriptions", order(callers, product)), 201)
     subscription = started["subscription"]
-    one = answer(callers.get(f"{ROOT}/subscriptions/{subscription['id']}"), 200)
+    one = answer(callers.get(f"{ROOT}/subscriptions/{subscription['id'].upper()}"), 200)
     assert one == subscription
     listed = answer(callers.get(f"{ROOT}/subscriptions?user_id={callers.user_id}"), 200)
     assert listed == {"items": [subscription], "next_cursor": None}

@@ -29,7 +29,7 @@ from admin_panel.actions.effects import Row, money
 from admin_panel.actions.forms import ActionForm, MoneyField, choice_field
 from admin_panel.actions.subjects import load
 from admin_panel.databases import BILLING_PAGES
-from admin_panel.sections.formats import day_text, money_text, page_url
+from admin_panel.sections.formats import day_text, money_text, name_of, page_url
 from admin_panel.sections.words import word
 from billing_api.billing_service.commands.assign_discount import assign_discount
 from billing_api.billing_service.commands.grant_goodwill import grant_goodwill
@@ -46,8 +46,7 @@ class AccountAction(StaffAction):
         return load(Account, subject_id, "customer")
 
     def subject_text(self, subject: Account) -> str:
-        customer = getattr(subject, "customer", None)
-        return f"{customer.document_name}, {customer.email}" if customer else str(subject.user_id)
+        return name_of(subject) if getattr(subject, "customer", None) else str(subject.user_id)
 
     def subject_url(self, subject: Account) -> str:
         return page_url("billing_service_account", subject.pk)

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from typing import Final
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
 
 from shared.errors import AppError
 
 WORDS: Final = {
-    "debt-not-adjustable": gettext_lazy("A debt sells nothing: adjust the invoice that did."),
-    "debt-not-voidable": gettext_lazy("A debt is paid or written off."),
-    "idempotency-key-reused": gettext_lazy("This form was already used with other values. Open it again."),
-    "transaction-differs": gettext_lazy("This transaction is not one of this payment's."),
-    "transaction-needed": gettext_lazy(
-        "Open the form again and name the provider's transaction you speak of."
-    ),
-    "user-api-unavailable": gettext_lazy("UserAPI did not answer. Confirm once more: nothing happens twice."),
+    "amount-not-positive": _("The amount has to be greater than zero."),
+    "amount-too-large": _("That is more than the payment asks for."),
+    "cancellation-open": _("A payment of it is going back already: wait for its end."),
+    "credit-exceeds-invoice": _("Credit notes together cannot exceed their invoice."),
+    "days-out-of-range": _("That many days cannot be given."),
+    "debt-not-adjustable": _("A debt sells nothing: adjust the invoice that did."),
+    "debt-not-voidable": _("A debt is paid or written off."),
+    "discount-ended": _("The discount has ended already."),
+    "idempotency-key-reused": _("This form was already used with other values. Open it again."),
+    "invoice-not-creditable": _("Only an open or a paid invoice is credited."),
+    "invoice-not-open": _("The invoice is not open any more."),
+    "promo-code-taken": _("There is such a promo code already."),
+    "promotion-ended": _("The promotion has ended already."),
+    "refund-exceeds-payment": _("Refunds together cannot exceed the payment."),
+    "refund-not-awaited": _("No person is asked about this refund any more."),
+    "review-item-resolved": _("The finding is resolved already."),
+    "review-not-open": _("The payment is not under review any more."),
+    "subscription-not-set-aside": _("The billing run has not set it aside."),
+    "subscription-set-aside": _("Bill the subscription again: that resolves it."),
+    "subscription-transition-refused": _("The subscription's state does not allow this."),
+    "transaction-differs": _("This transaction is not one of this payment's."),
+    "transaction-needed": _("Open the form again and name the provider's transaction you speak of."),
+    "transfer-not-awaited": _("This transfer is not awaited any more."),
+    "user-api-unavailable": _("UserAPI did not answer. Confirm once more: nothing happens twice."),
 }
 
 
@@ -26,5 +42,5 @@ def words_for(refusal: AppError) -> str:
     known = WORDS.get(refusal.code)
     if known is not None:
         return str(known)
-    detail = refusal.detail or _("The command refused.")
+    detail = refusal.detail or _now("The command refused.")
     return f"{detail} ({refusal.code})"

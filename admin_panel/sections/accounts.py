@@ -21,7 +21,7 @@ from admin_panel.sections.base import (
     text_column,
 )
 from admin_panel.sections.filters import word_filter
-from admin_panel.sections.formats import link, money_text
+from admin_panel.sections.formats import link, money_text, name_of
 from billing_api.billing_service.models import (
     Account,
     AccountBalance,
@@ -35,10 +35,11 @@ from billing_api.billing_service.models import (
 )
 
 
-def name_of(account: Account) -> str:
-    """Name and e-mail for documents; erased customers have neither."""
-    customer = getattr(account, "customer", None)
-    return f"{customer.document_name or '—'}, {customer.email}" if customer else str(_("erased"))
+def balances_text(account: Account) -> str:
+    """The balance in every currency the account has moved in, its own first."""
+    rows = AccountBalance.objects.using(BILLING_PAGES).filter(account=account)
+    held = {account.currency: 0, **{row.currency: -row.balance_minor for row in rows.order_by("currency")}}
+    return ", ".join(money_text(amount_minor, currency) for currency, amount_minor in held.items())
 
 
 class AccountAdmin(ReadOnlyAdmin):
@@ -49,7 +50,7 @@ class AccountAdmin(ReadOnlyAdmin):
     list_display = ("holder", "ident", "balance", "status_word", "created")
     list_display_links = ("holder", "ident")
     list_filter = (word_filter("status", _("status"), "active", "blocked", "erased"),)
-    fields = ("holder", "user_link", "balance", "status_word", "zone", "created")
+    fields = ("holder", "user_link", "balances", "status_word", "zone", "created")
     staff_actions = (AdjustAccountCharge, AssignDiscount, GrantGoodwill)
     search_help_text = _("User id, e-mail, number of an invoice or credit note")
 
@@ -59,6 +60,7 @@ class AccountAdmin(ReadOnlyAdmin):
     balance = text_column(
         _("Balance"), lambda row: money_text(-(row.balance_minor or 0), row.currency), "balance_minor"
     )
+    balances = text_column(_("Balance"), balances_text)
     status_word = status_column("status", _("Status"))
     zone = text_column(_("Time zone"), lambda row: row.time_zone)
     created = moment_column("created_at", _("Opened"))

@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.decorators import action as unfold_action
 from unfold.decorators import display
@@ -117,8 +118,16 @@ class ReadOnlyAdmin(StaffActions, ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         row = self.get_object(request, object_id) if object_id else None
-        context = {"tables": list(self.tables(row)) if row is not None else [], **(extra_context or {})}
+        context = {
+            "tables": list(self.tables(row)) if row is not None else [],
+            "title": capfirst(self.opts.verbose_name),  # Django's own sentence is wrong Russian
+            **(extra_context or {}),
+        }
         return super().changeform_view(request, object_id, form_url, context)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        return super().changelist_view(request, context)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         from django.shortcuts import redirect

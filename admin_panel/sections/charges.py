@@ -9,11 +9,19 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from admin_panel.actions.charge import AdjustLine
-from admin_panel.sections.accounts import name_of
 from admin_panel.sections.base import ReadOnlyAdmin, Table, parse_id, text_column
 from admin_panel.sections.explanations import proof, told
 from admin_panel.sections.filters import word_filter
-from admin_panel.sections.formats import link, localized, moment_text, money_text, period_text, rate_text
+from admin_panel.sections.formats import (
+    link,
+    localized,
+    moment_text,
+    money_text,
+    name_of,
+    period_text,
+    rate_text,
+    to_invoice,
+)
 
 
 def _money(attribute: str, title: Any) -> Any:
@@ -44,9 +52,7 @@ class ChargeAdmin(ReadOnlyAdmin):
     holder = text_column(
         _("Account"), lambda row: link("billing_service_account", row.account_id, name_of(row.account))
     )
-    invoice_link = text_column(
-        _("Invoice"), lambda row: link("billing_service_invoice", row.invoice_id, row.invoice.number)
-    )
+    invoice_link = text_column(_("Invoice"), lambda row: to_invoice(row.invoice))
     period = text_column(_("Period"), lambda row: period_text(row.period_start_on, row.period_end_on))
     pieces = text_column(_("Quantity"), lambda row: str(row.quantity))
     list_price = _money("list_minor", _("List price"))

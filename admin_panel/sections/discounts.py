@@ -25,7 +25,14 @@ from admin_panel.sections.base import (
 )
 from admin_panel.sections.documents import window_text
 from admin_panel.sections.filters import word_filter
-from admin_panel.sections.formats import day_text, duration_text, link, localized, money_text, terms_text
+from admin_panel.sections.formats import (
+    day_text,
+    duration_text,
+    localized,
+    money_text,
+    terms_text,
+    to_invoice,
+)
 from admin_panel.sections.invoices import by_person, holder_column
 from admin_panel.sections.words import word
 from billing_api.billing_service.models import DiscountUse, Product
@@ -39,7 +46,7 @@ def uses(discount_id: Any) -> Table:
         [_("Invoice"), _("Day"), _("Amount"), _("State")],
         [
             [
-                link("billing_service_invoice", row.invoice_id, row.invoice.number),
+                to_invoice(row.invoice),
                 day_text(row.used_on),
                 money_text(row.amount_minor, row.invoice.currency),
                 badge(row.state),
@@ -55,7 +62,7 @@ class PersonalDiscountAdmin(ReadOnlyAdmin):
 
     related = ("account", "account__customer")
     ordering = ("-created_at",)
-    list_display = ("terms", "holder", "duration", "window", "given_by", "state", "created")
+    list_display = ("terms", "holder", "duration", "window", "given", "state", "created")
     list_filter = (
         word_filter(
             "kind", _("kind"), "percentage", "fixed_amount", "fixed_price", "free_periods", "free_days"
@@ -67,7 +74,7 @@ class PersonalDiscountAdmin(ReadOnlyAdmin):
         "state",
         "duration",
         "window",
-        "given_by",
+        "given",
         "why",
         "created",
         "ended",
@@ -81,6 +88,7 @@ class PersonalDiscountAdmin(ReadOnlyAdmin):
     duration = text_column(_("Duration"), duration_text)
     window = text_column(_("Works"), window_text)
     state = text_column(_("State"), lambda row: badge("cancelled" if row.ended_at else "active"), "ended_at")
+    given = text_column(_("Given by"), lambda row: row.given_by, "given_by")
     why = text_column(_("Reason"), lambda row: row.reason)
     created = moment_column("created_at", _("Given"))
     ended = moment_column("ended_at", _("Ended"))
@@ -109,7 +117,7 @@ class PromotionAdmin(ReadOnlyAdmin):
         "segment_word",
         "products",
         "stacks",
-        "priority",
+        "rank",
         "duration",
         "window",
         "budget",
@@ -122,6 +130,7 @@ class PromotionAdmin(ReadOnlyAdmin):
     staff_actions = (EndPromotion,)
     search_help_text = _("Name or id")
 
+    rank = text_column(_("Priority"), lambda row: str(row.priority))
     label_text = text_column(_("Name"), lambda row: row.label or "—")
     terms = text_column(_("Discount"), terms_text)
     segment_word = text_column(_("For whom"), lambda row: word(row.segment))

@@ -12,12 +12,15 @@ from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections.base import Table, badge
 from admin_panel.sections.formats import (
     day_text,
+    given_reason,
     link,
     localized,
     moment_text,
     money_text,
+    number_text,
     period_text,
     terms_text,
+    to_invoice,
 )
 from admin_panel.sections.words import word
 from billing_api.billing_service.models import (
@@ -41,7 +44,7 @@ def invoices(rows: QuerySet[Invoice], title: Any = "") -> Table:
         [_("Number"), _("Kind"), _("Status"), _("Total"), _("Amount due"), _("Issued")],
         [
             [
-                link("billing_service_invoice", row.pk, row.number),
+                to_invoice(row),
                 word(row.kind),
                 badge(row.status),
                 money_text(row.total_minor, row.currency),
@@ -62,7 +65,7 @@ def payments(rows: QuerySet[Payment], title: Any = "") -> Table:
         [
             [
                 link("billing_service_payment", row.pk),
-                link("billing_service_invoice", row.invoice_id, row.invoice.number if row.invoice else None),
+                to_invoice(row.invoice),
                 badge(row.status),
                 money_text(row.amount_minor, row.currency),
                 money_text(row.refunded_minor, row.currency),
@@ -107,7 +110,7 @@ def charges(rows: QuerySet[InvoiceLine], title: Any = "") -> Table:
         [
             [
                 link("billing_service_invoiceline", row.pk, localized(row.description)),
-                link("billing_service_invoice", row.invoice_id, row.invoice.number),
+                to_invoice(row.invoice),
                 period_text(row.period_start_on, row.period_end_on),
                 money_text(row.list_minor, row.invoice.currency),
                 money_text(row.net_minor, row.invoice.currency),
@@ -126,9 +129,9 @@ def credit_notes(rows: QuerySet[CreditNote]) -> Table:
         [_("Number"), _("Invoice"), _("Reason"), _("Amount"), _("Issued")],
         [
             [
-                link("billing_service_creditnote", row.pk, row.number),
-                link("billing_service_invoice", row.invoice_id, row.invoice.number),
-                row.reason,
+                link("billing_service_creditnote", row.pk, number_text(row.number)),
+                to_invoice(row.invoice),
+                given_reason(row.reason),
                 money_text(row.total_minor, row.currency),
                 moment_text(row.issued_at),
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +11,12 @@ from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
 from admin_panel.sections.words import word
 from billing_api.billing_service import wording
+from billing_api.billing_service.documents.words import reason_text
+from billing_api.billing_service.models import Account, Invoice
 
 
 def language() -> wording.Language:
@@ -24,6 +27,11 @@ def language() -> wording.Language:
 def money_text(amount_minor: int | None, currency: str = "RUB") -> str:
     """Minor units as billing's own explanations and documents write them, in the reader's language."""
     return "—" if amount_minor is None else wording.money_text(amount_minor, currency, language())
+
+
+def given_reason(reason: str) -> str:
+    """The reason of a refund or credit note: what services gave in words, what staff typed as it is."""
+    return reason_text(reason, language()) or "—"
 
 
 def rate_text(rate_bp: int | None) -> str:
@@ -45,8 +53,15 @@ def day_text(day: date | None) -> str:
 
 
 def period_text(start: date | None, end: date | None) -> str:
-    """A half-open period of days, shown with its last day out."""
-    return "—" if start is None or end is None else f"{day_text(start)} – {day_text(end)}"
+    """A half-open period of days, shown with its last day as invoices show it."""
+    if start is None or end is None:
+        return "—"
+    return f"{day_text(start)} – {day_text(end - timedelta(days=1))}"
+
+
+def number_text(number: str | None) -> SafeString | None:
+    """The number of a document, which a narrow column does not break."""
+    return None if number is None else format_html('<span class="whitespace-nowrap">{}</span>', number)
 
 
 def localized(text: Any) -> str:
@@ -70,6 +85,21 @@ def link(model: str, pk: UUID | None, text: object | None = None) -> SafeString 
         page_url(model, pk),
         text or short(pk),
     )
+
+
+def to_invoice(invoice: Invoice | None) -> SafeString | str:
+    """A link to the page of an invoice, or a dash."""
+    if invoice is None:
+        return "—"
+    return link("billing_service_invoice", invoice.pk, number_text(invoice.number))
+
+
+def name_of(account: Account) -> str:
+    """Name and e-mail for documents; erased customers have neither."""
+    customer = getattr(account, "customer", None)
+    if customer is None:
+        return str(_("erased"))
+    return ", ".join(part for part in (customer.document_name, customer.email) if part)
 
 
 def short(identifier: UUID | str) -> str:

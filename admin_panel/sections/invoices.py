@@ -12,7 +12,6 @@ from admin_panel.actions.charge import AdjustInvoice
 from admin_panel.actions.invoice import VoidInvoice, WriteOff
 from admin_panel.databases import BILLING_PAGES
 from admin_panel.sections import documents
-from admin_panel.sections.accounts import name_of
 from admin_panel.sections.base import (
     ReadOnlyAdmin,
     Table,
@@ -24,7 +23,17 @@ from admin_panel.sections.base import (
 )
 from admin_panel.sections.explanations import proof, told
 from admin_panel.sections.filters import word_filter
-from admin_panel.sections.formats import link, localized, money_text, period_text, short
+from admin_panel.sections.formats import (
+    given_reason,
+    link,
+    localized,
+    money_text,
+    name_of,
+    number_text,
+    period_text,
+    short,
+    to_invoice,
+)
 from admin_panel.sections.words import word
 from billing_api.billing_service.models import CreditNote, CreditNoteLine, InvoiceLine, Payment
 
@@ -76,7 +85,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     staff_actions = (AdjustInvoice, VoidInvoice, WriteOff)
     search_help_text = _("Number, user id, e-mail")
 
-    named = text_column(_("Number"), lambda row: row.number or short(row.pk), "number")
+    named = text_column(_("Number"), lambda row: number_text(row.number) or short(row.pk), "number")
     holder = holder_column()
     subscription_link = text_column(
         _("Subscription"),
@@ -128,14 +137,12 @@ class CreditNoteAdmin(ReadOnlyAdmin):
     fields = ("named", "holder", "invoice_link", "total", "vat", "reason_text", "issued")
     search_help_text = _("Number, number of the invoice, user id, e-mail")
 
-    named = text_column(_("Number"), lambda row: row.number or short(row.pk), "number")
+    named = text_column(_("Number"), lambda row: number_text(row.number) or short(row.pk), "number")
     holder = holder_column()
-    invoice_link = text_column(
-        _("Invoice"), lambda row: link("billing_service_invoice", row.invoice_id, row.invoice.number)
-    )
+    invoice_link = text_column(_("Invoice"), lambda row: to_invoice(row.invoice))
     total = money_column("total_minor", _("Amount"))
     vat = money_column("vat_minor", _("of it VAT"))
-    reason_text = text_column(_("Reason"), lambda row: row.reason)
+    reason_text = text_column(_("Reason"), lambda row: given_reason(row.reason))
     issued = moment_column("issued_at", _("Issued"))
 
     def found(self, rows: QuerySet[Any], term: str) -> QuerySet[Any]:

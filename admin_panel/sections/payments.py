@@ -23,7 +23,7 @@ from admin_panel.sections.base import (
     text_column,
 )
 from admin_panel.sections.filters import word_filter
-from admin_panel.sections.formats import link, moment_text, money_text
+from admin_panel.sections.formats import given_reason, moment_text, money_text, to_invoice
 from admin_panel.sections.invoices import by_person, holder_column
 from admin_panel.sections.words import word
 from billing_api.billing_service.models import Payment, PaymentCancellation, Refund
@@ -94,12 +94,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     ident = text_column(_("Payment"), lambda row: str(row.pk))
     holder = holder_column()
-    invoice_link = text_column(
-        _("Invoice"),
-        lambda row: link(
-            "billing_service_invoice", row.invoice_id, row.invoice.number if row.invoice else None
-        ),
-    )
+    invoice_link = text_column(_("Invoice"), lambda row: to_invoice(row.invoice))
     status_word = status_column("status", _("Status"))
     made_by = text_column(_("Made by"), lambda row: word(row.initiator), "initiator")
     provider_word = text_column(_("Provider"), lambda row: word(row.provider))
@@ -129,7 +124,7 @@ class PaymentAdmin(ReadOnlyAdmin):
                 [
                     moment_text(refund.succeeded_at),
                     money_text(refund.amount_minor, refund.currency),
-                    word(refund.reason),
+                    given_reason(refund.reason),
                 ]
                 for refund in refunds
             ],

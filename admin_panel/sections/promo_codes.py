@@ -12,7 +12,6 @@ from unfold.decorators import action
 
 from admin_panel.actions.promo_codes import CreatePromoCodes
 from admin_panel.databases import BILLING_PAGES
-from admin_panel.sections.accounts import name_of
 from admin_panel.sections.base import (
     ReadOnlyAdmin,
     Table,
@@ -23,7 +22,7 @@ from admin_panel.sections.base import (
     text_column,
 )
 from admin_panel.sections.documents import window_text
-from admin_panel.sections.formats import duration_text, link, moment_text, money_text, terms_text
+from admin_panel.sections.formats import duration_text, link, moment_text, money_text, name_of, terms_text
 from billing_api.billing_service.models import PromoRedemption
 
 
@@ -36,15 +35,17 @@ class PromoCodeAdmin(ReadOnlyAdmin):
     """Search by code or batch."""
 
     ordering = ("-created_at", "code")
-    list_display = ("code", "terms", "used", "per_user", "window", "state", "created_by", "created")
+    list_display = ("code_text", "terms", "used", "per_user", "window", "state", "made_by", "created")
     fields = (
-        "code", "terms", "duration", "window", "used", "per_user", "first_only", "least", "stacks", "state",
-        "batch", "created_by", "why", "created",
+        "code_text", "terms", "duration", "window", "used", "per_user", "first_only", "least", "stacks",
+        "state", "batch", "made_by", "why", "created",
     )  # fmt: skip
     actions_list = ("make",)
     has_create_promo_codes_permission = permission_check("create_promo_codes")
     search_help_text = _("Code or batch")
 
+    code_text = text_column(_("Code"), lambda row: row.code, "code")
+    made_by = text_column(_("Created by"), lambda row: row.created_by, "created_by")
     terms = text_column(_("Discount"), terms_text)
     duration = text_column(_("Duration"), duration_text)
     window = text_column(_("Works"), window_text)

@@ -75,8 +75,6 @@ WORDS: Final[dict[str, Any]] = {
     "promotion": _("promotion"),
     "personal": _("personal discount"),
     "promo_code": _("promo code"),
-    # reasons that services give
-    "requested-by-customer": _("asked for by the customer"),
     # documents of the ledger
     "invoice": _("invoice"),
     "payment": _("payment"),

@@ -194,6 +194,8 @@ class ChargeBody(serializers.Serializer[Any]):
     """What an account was charged for: a line of an issued invoice."""
 
     id = serializers.UUIDField()
+    product_id = serializers.UUIDField(allow_null=True)
+    price_id = serializers.UUIDField(allow_null=True)
     invoice_id = serializers.UUIDField()
     invoice_number = serializers.CharField(allow_null=True)
     invoice_status = serializers.CharField()
@@ -211,6 +213,27 @@ class ChargeBody(serializers.Serializer[Any]):
     charged_at = serializers.DateTimeField()
 
 
+class DeclineBody(serializers.Serializer[Any]):
+    """Why a payment failed, as its provider said."""
+
+    def get_fields(self) -> dict[str, Any]:
+        # `class` is a word of Python's own.
+        return {
+            "class": serializers.CharField(),
+            "code": serializers.CharField(),
+            "message": serializers.CharField(),
+        }
+
+
+class RefundBody(serializers.Serializer[Any]):
+    """Money of a payment that went back; ``reason``: a word of ours or what staff typed."""
+
+    id = serializers.UUIDField()
+    amount = MoneyField()
+    reason = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
 class PaymentBody(serializers.Serializer[Any]):
     """A payment as billing sees it."""
 
@@ -224,9 +247,9 @@ class PaymentBody(serializers.Serializer[Any]):
     to_invoice = MoneyField()
     to_balance = MoneyField()
     late = serializers.BooleanField()
-    decline = serializers.DictField(allow_null=True)
+    decline = DeclineBody(allow_null=True)
     card_mask = serializers.CharField(allow_null=True)
-    refunds = serializers.ListField(child=serializers.DictField())
+    refunds = RefundBody(many=True)
     created_at = serializers.DateTimeField()
     succeeded_at = serializers.DateTimeField(allow_null=True)
 
@@ -250,13 +273,31 @@ class AccessBasisBody(serializers.Serializer[Any]):
     reduced_until = serializers.DateTimeField(allow_null=True)
 
 
+class QuoteLineBody(serializers.Serializer[Any]):
+    """A line of an invoice that was not written."""
+
+    kind = serializers.CharField()
+    description = TextField()
+    product_id = serializers.UUIDField(allow_null=True)
+    price_id = serializers.UUIDField(allow_null=True)
+    quantity = serializers.IntegerField()
+    list_amount = MoneyField()
+    discount = MoneyField()
+    net = MoneyField()
+    vat = MoneyField()
+    vat_rate_bp = serializers.IntegerField()
+    period = PeriodField()
+    steps = StepsField()
+    explanation = ExplanationField()
+
+
 class QuoteBody(serializers.Serializer[Any]):
     """``QuoteView``."""
 
     product_id = serializers.UUIDField()
     price_id = serializers.UUIDField()
     currency = serializers.CharField()
-    lines = serializers.ListField(child=serializers.DictField())
+    lines = QuoteLineBody(many=True)
     steps = StepsField()
     subtotal = MoneyField()
     discount = MoneyField()
@@ -311,68 +352,41 @@ class CancellationBody(serializers.Serializer[Any]):
     amount = MoneyField()
 
 
-class BillingRunBody(serializers.Serializer[Any]):
-    """A billing run; ``id`` null when nothing was due."""
+class MovementDocumentBody(serializers.Serializer[Any]):
+    """What a movement comes of; documents without a number have none."""
 
-    id = serializers.UUIDField(allow_null=True)
-    as_of = serializers.DateTimeField()
-    due = serializers.IntegerField()
-    shards = serializers.IntegerField()
-    status = serializers.CharField()
-
-
-class ShardBody(serializers.Serializer[Any]):
-    """What a shard of a run did."""
-
-    invoices = serializers.IntegerField()
-    errors = serializers.IntegerField()  # type: ignore[assignment]
-    skipped = serializers.IntegerField()
-
-
-class AttemptsBody(serializers.Serializer[Any]):
-    """How many collection attempts were planned."""
-
-    attempts = serializers.IntegerField()
-
-
-class InvariantBody(serializers.Serializer[Any]):
-    """One invariant and, when broken, examples of what breaks it."""
-
-    name = serializers.CharField()
-    description = serializers.CharField()
-    holds = serializers.BooleanField()
-    offending = serializers.ListField(child=serializers.CharField())
-
-
-class InvariantsBody(serializers.Serializer[Any]):
-    """All invariants of the Billing database."""
-
-    holds = serializers.BooleanField()
-    items = InvariantBody(many=True)
-
-
-class QuiescenceBody(serializers.Serializer[Any]):
-    """Whether anything is still under way here."""
-
-    quiet = serializers.BooleanField()
-    pending = serializers.DictField(child=serializers.IntegerField())
-    ticks = serializers.DictField(child=serializers.DateTimeField(allow_null=True))
+    kind = serializers.CharField()
+    id = serializers.UUIDField()
+    number = serializers.CharField(allow_null=True)
 
 
 class MovementBody(serializers.Serializer[Any]):
     """A movement of the personal account, signed from the customer's view."""
 
     at = serializers.DateTimeField()
-    document = serializers.DictField()
+    document = MovementDocumentBody()
     description = TextField()
     amount = MoneyField()
     balance = MoneyField()
 
 
+class StatementAccountBody(serializers.Serializer[Any]):
+    """Whose statement, in which currency; days are those of the zone."""
+
+    user_id = serializers.UUIDField()
+    currency = serializers.CharField()
+    time_zone = serializers.CharField()
+
+
 class StatementBody(serializers.Serializer[Any]):
     """A statement: opening balance + movements = closing balance."""
 
-    account = serializers.DictField()
+    account = StatementAccountBody()
+    to = serializers.DateField()
     opening_balance = MoneyField()
     movements = MovementBody(many=True)
     closing_balance = MoneyField()
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is a word of Python's own.
+        return {"from": serializers.DateField(), **super().get_fields()}

@@ -130,8 +130,10 @@ class MyStatement(MeView):
         operation_id="my_statement",
         tags=["me"],
         parameters=[
-            OpenApiParameter("from", str, description="First day (account's zone); 30 days ago when absent"),
-            OpenApiParameter("to", str, description="Last day, included; today when absent"),
+            OpenApiParameter(
+                "from", OpenApiTypes.DATE, description="First day (account's zone); 30 days ago when absent"
+            ),
+            OpenApiParameter("to", OpenApiTypes.DATE, description="Last day, included; today when absent"),
             OpenApiParameter("format", str, enum=["json", "csv", "pdf"]),
             OpenApiParameter("currency", str, enum=list(EXPONENTS), description="Else the account's own"),
             LOCALE,

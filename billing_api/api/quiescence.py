@@ -6,8 +6,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing_api.api.bodies import QuiescenceBody
 from billing_api.api.internal import InternalView
+from billing_api.api.run_bodies import QuiescenceBody
 from billing_api.billing_service import queries
 
 

@@ -11,11 +11,17 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from billing_api.api.bodies import AttemptsBody, BillingRunBody, InvariantsBody, ShardBody
 from billing_api.api.documents import IDEMPOTENCY_KEY
 from billing_api.api.internal import InternalView
 from billing_api.api.once import run_in_steps, run_once
 from billing_api.api.requests import BillingRunInput, NothingInput, read
+from billing_api.api.run_bodies import (
+    AttemptsBody,
+    BillingRunBody,
+    BillingRunReportBody,
+    InvariantsBody,
+    ShardBody,
+)
 from billing_api.api.skew import refuse_skew
 from billing_api.billing_service import queries
 from billing_api.billing_service.commands.issue_periodic_invoices import run_billing_shard, start_billing_run
@@ -53,7 +59,7 @@ class BillingRuns(InternalView):
 
 
 class BillingRunView(InternalView):
-    @extend_schema(operation_id="billing_run", tags=["runs"], responses={200: BillingRunBody})
+    @extend_schema(operation_id="billing_run", tags=["runs"], responses={200: BillingRunReportBody})
     def get(self, request: Request, run_id: UUID) -> Response:
         """How a run stands."""
         return Response(queries.run_view(run_id))

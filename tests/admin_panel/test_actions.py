@@ -94,6 +94,15 @@ def test_bad_input_is_refused_with_words(
     assert panel.counts() == before
 
 
+def test_a_refusal_is_told_in_the_language_of_the_page(
+    panel: Panel, clients: Callable[..., StaffClient]
+) -> None:
+    path = f"{BILLING}/payment/{panel.world['payment_id']}/refund/"
+    refused, _ = clients("finance", "ru").act(path, {"amount": "100000", "reason": "too much"})
+    assert refused.status_code == 422
+    assert "Возвраты вместе не могут превышать платёж." in refused.text
+
+
 def test_a_token_is_not_used_for_another_amount(panel: Panel, clients: Callable[..., StaffClient]) -> None:
     client = clients("finance")
     path = f"{BILLING}/account/{panel.world['account_id']}/grant-goodwill/"

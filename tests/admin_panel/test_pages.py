@@ -7,6 +7,7 @@ import ast
 import gettext
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,9 @@ def test_pages_open_without_the_role_of_commands(panel: Panel, language: str) ->
         answer = client.get(path)
         assert answer.status_code == 200, (path, answer.text[:300])
     assert ("Лицевые счета" in client.get("/admin/").text) is (language == "ru")
+    title = re.search(r"<title>\s*([^|]+?)\s*\|", client.get(f"{BILLING}/ledgertransaction/").text)
+    assert title is not None
+    assert title[1] == {"ru": "Проводки", "en": "Ledger"}[language]
 
 
 @pytest.mark.parametrize("term", ["user_id", "email", "paid_number", "account_id"])
@@ -67,6 +71,26 @@ def test_a_charge_says_why(panel: Panel, clients: Callable[..., StaffClient]) ->
     assert "including VAT 22%: RUB\u00a089.98" in page
     russian = clients("viewer", "ru").get(f"{BILLING}/invoice/{panel.world['paid_invoice_id']}/change/").text
     assert "в том числе НДС 22\u00a0%: 89,98\u00a0₽" in russian
+    ((start, end),) = panel.rows(
+        "billing",
+        "SELECT period_start_on, period_end_on FROM invoice_line WHERE id = %s",
+        panel.world["paid_line_id"],
+    )
+    last = end - timedelta(days=1)  # as the invoice itself shows it
+    assert f"{start:%d.%m.%Y} – {last:%d.%m.%Y}" in russian
+
+
+def test_an_account_shows_its_money_in_every_currency(
+    panel: Panel, clients: Callable[..., StaffClient]
+) -> None:
+    edit = "SET session_replication_role = replica; {} RETURNING currency"
+    row = "(id, account_id, currency, balance_minor, entry_count) VALUES (gen_random_uuid(), %s, 'USD', -1500, 0)"
+    panel.rows("billing", edit.format(f"INSERT INTO account_balance {row}"), panel.world["account_id"])
+    try:
+        page = clients("viewer").get(f"{BILLING}/account/{panel.world['account_id']}/change/").text
+    finally:
+        panel.rows("billing", edit.format("DELETE FROM account_balance WHERE currency = 'USD'"))
+    assert re.search(r"RUB\u00a0[−\d.,]+, USD\u00a015\.00", page)
 
 
 def test_no_list_asks_the_database_row_by_row(panel: Panel) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from billing_api.billing_service.documents import parties
 from billing_api.billing_service.documents.amount_in_words import roubles_in_words
 from billing_api.billing_service.documents.seller import Seller
-from billing_api.billing_service.documents.words import word
+from billing_api.billing_service.documents.words import reason_text, word
 from billing_api.billing_service.models import CreditNote, CreditNoteLine
 from billing_api.billing_service.numbering import SELLER_TIME_ZONE
 from billing_api.billing_service.wording import (
@@ -57,7 +57,7 @@ def credit_note_document(note: CreditNote, seller: Seller, language: Language, n
         "in_words": word("credited_in_words", language, roubles_in_words(note.total_minor))
         if in_words
         else None,
-        "reason": word("reason_is", language, note.reason),
+        "reason": word("reason_is", language, reason_text(note.reason, language)),
         "signatures": parties.signatures(seller, language),
         "note": word("credit_note_note", language) + f" {word('made', language)} {day_text(_day(now))}.",
     }

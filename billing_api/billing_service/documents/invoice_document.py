@@ -9,7 +9,7 @@ from typing import Any, Final
 from billing_api.billing_service.documents import parties
 from billing_api.billing_service.documents.amount_in_words import roubles_in_words
 from billing_api.billing_service.documents.seller import Seller
-from billing_api.billing_service.documents.words import word
+from billing_api.billing_service.documents.words import reason_text, word
 from billing_api.billing_service.models import Invoice, InvoiceLine
 from billing_api.billing_service.numbering import SELLER_TIME_ZONE
 from billing_api.billing_service.wording import (
@@ -82,6 +82,10 @@ def _line(line: InvoiceLine, currency: str, language: Language) -> Row:
     if line.period_start_on and line.period_end_on:
         last = line.period_end_on - timedelta(days=1)  # periods are half-open; people read the last day
         period = word("period", language, day_text(line.period_start_on), day_text(last))
+        for step in line.steps:
+            if step.get("kind") == "proration":
+                days = word("part_of_days", language, str(step["days"]), str(step["period_days"]))
+                period = f"{period}, {days}"
     described = line.description.get(language) or line.description.get("ru") or ""
 
     def figure(amount_minor: int) -> str:
@@ -157,7 +161,7 @@ def _credit_notes(invoice: Invoice, language: Language) -> Row:
         {
             "number": note.number or str(note.id),
             "day": day_text(_day(note.issued_at)),
-            "reason": note.reason,
+            "reason": reason_text(note.reason, language),
             "vat": money_text(note.vat_minor, currency, language),
             "amount": money_text(note.total_minor, currency, language),
         }

@@ -179,7 +179,7 @@ def _common(statement: Statement, seller: Seller, language: Language, now: datet
     return {
         "language": language,
         "title": title,
-        "subtitle": word("range", language, *days),
+        "subtitle": word("one_day" if statement.from_on == statement.to_on else "range", language, *days),
         "mark": currency,
         "footer": f"{seller.name(language)} · {title} · {statement.user_id}",
         "page_word": word("page", language),

@@ -32,6 +32,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "vat": ("Сумма НДС", "VAT"),
     "net": ("Всего с НДС", "Total incl. VAT"),
     "period": ("Период: {} – {}", "Period: {} – {}"),
+    "part_of_days": ("за {} из {} дн.", "{} of {} days"),
     "list_total": ("Стоимость по прайсу", "List amount"),
     "discount_total": ("Скидка", "Discount"),
     "total": ("Итого с НДС", "Total including VAT"),
@@ -83,6 +84,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "statement": ("Выписка по лицевому счёту", "Account statement"),
     "range": ("за период с {} по {}", "from {} to {}"),
+    "one_day": ("за {}", "for {}"),
     "document": ("Документ", "Document"),
     "charged": ("Начислено", "Charged"),
     "credited": ("Зачислено", "Credited"),
@@ -114,8 +116,28 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "kind_recognition": ("Признание выручки", "Revenue recognition"),
 }
 
+# What services themselves give as the reason of a credit note; anything else was typed by staff.
+_REASONS: Final[dict[str, tuple[str, str]]] = {
+    "requested-by-customer": ("возврат по обращению покупателя", "refund asked for by the customer"),
+    "asked by the user": ("отказ покупателя от неиспользованных дней", "the customer gave up unused days"),
+    "change of product given up": (
+        "смена продукта не состоялась",
+        "the change of product did not take place",
+    ),
+    "subscription ended": ("подписка завершилась до оплаты", "the subscription had ended before"),
+    "made at the provider": ("возврат через платёжную систему", "refund made at the payment provider"),
+    "ordered-by-billing": ("возврат оплаты", "refund of the payment"),
+    "refund": ("возврат оплаты", "refund of the payment"),
+}
+
 
 def word(name: str, language: Language, *values: str) -> str:
     """The text of a name with its values in place. KeyError for a name that is not here."""
     ru, en = _WORDS[name]
     return (ru if language == "ru" else en).format(*values)
+
+
+def reason_text(reason: str, language: Language) -> str:
+    """The reason of a credit note or refund as people read it."""
+    known = _REASONS.get(reason)
+    return reason if known is None else known[0 if language == "ru" else 1]

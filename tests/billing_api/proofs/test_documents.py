@@ -21,6 +21,7 @@ from shared.money import Money
 from tests.billing_api.commands.test_debts import debts, spent_twice_paid
 from tests.billing_api.commands.test_proof import a_life
 from tests.billing_api.commands.test_staff import said
+from user_api.user_service.cancel_payment import REASON
 
 SELLER = Seller(
     name_ru="ООО «Кинотеатр»",
@@ -128,6 +129,40 @@ def test_a_credit_note_on_paper(world, language: Any) -> None:
     }
     for expected in (*said_here[language], "7701234567", "Анна Иванова"):
         assert expected in text, expected
+
+
+def test_what_a_change_and_its_end_come_to_reads_in_words(world) -> None:
+    """Days of a part of a period are told, and no reason that a service gave stands there as its code."""
+    from billing_api.billing_service.commands.cancel_subscription import cancel_subscription
+    from billing_api.billing_service.commands.change_product import change_product
+    from billing_api.billing_service.documents.credit_note_document import credit_note_document
+    from billing_api.billing_service.documents.invoice_document import invoice_document
+    from billing_api.billing_service.models import CreditNote
+
+    anna = world.customer()
+    started = world.buy(anna)
+    world.pay(started, anna)
+    dear, _ = world.product("dear", 99900)
+    world.pass_time(days=10)
+    changed = change_product(started.subscription_id, product_id=dear, now=world.now)
+    paid = world.payment(changed.invoice_id, anna.user_id)
+    world.hear(paid)
+    asked = world.refund(paid, 5000)
+    asked.refunds[0] = asked.refunds[0].model_copy(update={"reason": REASON})
+    world.hear(asked)
+    cancel_subscription(started.subscription_id, mode="now", refund_unused=True, now=world.now)
+    invoice = world.invoice(changed.invoice_id)
+    assert [line["period"] for line in invoice_document(invoice, SELLER, "ru", world.now)["lines"]] == [
+        "Период: 15.03.2026 – 14.04.2026, за 21 из 31 дн.",
+    ] * 2
+    notes = CreditNote.objects.filter(invoice=invoice).order_by("id")
+    for language, reasons in (
+        ("ru", ["возврат по обращению покупателя", "отказ покупателя от неиспользованных дней"]),
+        ("en", ["refund asked for by the customer", "the customer gave up unused days"]),
+    ):
+        told = [credit_note_document(note, SELLER, language, world.now)["reason"] for note in notes]
+        listed = invoice_document(invoice, SELLER, language, world.now)["credit_notes"]
+        assert [one.split(": ")[1] for one in told] == [row["reason"] for row in listed] == reasons
 
 
 def test_an_english_document_is_english_but_for_what_has_no_english_text(world) -> None:
@@ -273,6 +308,11 @@ def test_a_statement_on_paper(world, language: Any) -> None:
     keep(f"statement-{language}", "statement", data, world.now)
     made = make_statement(anna.user_id, date(2026, 3, 1), date(2026, 5, 1))
     text = text_of(b"".join(documents.statement_pdf(made, SELLER, language, world.now)))
+    day = date(2026, 3, 15)
+    _, (data,) = documents.statement_parts(
+        make_statement(anna.user_id, day, day), SELLER, language, world.now
+    )
+    assert data["subtitle"] == {"ru": "за 15 марта 2026\u00a0г.", "en": "for 15 March 2026"}[language]
     for expected in (
         (
             "Выписка по лицевому счёту",

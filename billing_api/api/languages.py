@@ -13,8 +13,8 @@ def language(request: Request, asked: Language | None, account: Account | None) 
     """``locale`` of the query, else the best of Accept-Language, else the account's, else Russian."""
     if asked is not None:
         return asked
-    for tag, _ in parse_accept_lang_header(request.headers.get("Accept-Language", "")):
+    for tag, quality in parse_accept_lang_header(request.headers.get("Accept-Language", "")):
         for known in LANGUAGES:
-            if tag == known or tag.startswith(f"{known}-"):
+            if quality > 0 and (tag == known or tag.startswith(f"{known}-")):
                 return known
     return language_of(account.locale) if account else "ru"

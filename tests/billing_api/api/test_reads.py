@@ -238,6 +238,7 @@ def test_a_statement_that_cannot_be(callers: Callers, query: str, code: str) -> 
         ("&locale=en", "ru", "Date,"),
         ("", "en-GB,ru;q=0.5", "Date,"),
         ("", "de, ru-RU;q=0.8, en;q=0.1", "Дата;"),
+        ("", "en;q=0", "Дата;"),
     ],
 )
 def test_a_statement_as_csv_in_the_language_asked_for(

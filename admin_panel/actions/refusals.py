@@ -7,6 +7,7 @@ from typing import Final
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from admin_panel.sections.words import word
 from shared.errors import AppError
 
 WORDS: Final = {
@@ -38,9 +39,11 @@ WORDS: Final = {
 
 
 def words_for(refusal: AppError) -> str:
-    """A sentence for a refusal: ours, else the command's own detail with its code."""
+    """A sentence for a refusal, with the state that it comes of: ours, else the command's detail and code."""
     known = WORDS.get(refusal.code)
     if known is not None:
-        return str(known)
+        status = refusal.extra.get("status")
+        now = _now("Now: %(status)s.") % {"status": word(str(status))} if status else ""
+        return f"{known} {now}".rstrip()
     detail = refusal.detail or _now("The command refused.")
     return f"{detail} ({refusal.code})"

@@ -101,6 +101,9 @@ def test_a_refusal_is_told_in_the_language_of_the_page(
     refused, _ = clients("finance", "ru").act(path, {"amount": "100000", "reason": "too much"})
     assert refused.status_code == 422
     assert "Возвраты вместе не могут превышать платёж." in refused.text
+    page = f"{BILLING}/invoice/{panel.world['paid_invoice_id']}"
+    refused, _ = clients("admin", "ru").act(f"{page}/void/", {"reason": "paid already"})
+    assert "Счёт больше не открыт. Сейчас: оплачен." in refused.text
 
 
 def test_a_token_is_not_used_for_another_amount(panel: Panel, clients: Callable[..., StaffClient]) -> None:

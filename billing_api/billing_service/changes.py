@@ -110,6 +110,14 @@ def undo(account: Account, subscription: Subscription, invoice: Invoice, now: da
     return True
 
 
+def brings_back(invoice: Invoice) -> Invoice | None:
+    """What a subscription stands on again once this change is undone; None: no change carried out."""
+    change = PendingChange.objects.filter(invoice=invoice, state="done").first()
+    if change is None or not change.terms_before:
+        return None
+    return Invoice.objects.filter(id=change.terms_before["latest_invoice_id"]).first()
+
+
 def _days_given_since(change: PendingChange, value: rules.Subscription) -> int:
     """What an extension has given while the change waited for its payment."""
     asked_at = change.terms_before.get("period_end_on")

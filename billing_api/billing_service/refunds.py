@@ -153,6 +153,24 @@ def kept_of_others_minor(payment: Payment) -> int:
     return sum(kept_minor(other) for other in others.filter(allocated_minor__gt=0))
 
 
+def ends_with(invoice: Invoice) -> bool:
+    """Whether its subscription ends once nothing is kept of this paid invoice's money."""
+    if invoice.subscription_id is None or invoice.kind == "charge":
+        return False
+    subscription = Subscription.objects.get(id=invoice.subscription_id)
+    if subscription.status in OVER or subscription.latest_invoice_id != invoice.id:
+        return False
+    earlier = changes.brings_back(invoice)
+    while earlier is not None and _is_given_back(earlier):
+        earlier = changes.brings_back(earlier)
+    return earlier is None
+
+
+def _is_given_back(invoice: Invoice) -> bool:
+    payments = list(invoice.payments.filter(allocated_minor__gt=0))
+    return bool(payments) and not any(kept_minor(payment) for payment in payments)
+
+
 def _end_what_it_bought(account: Account, invoice: Invoice, now: datetime) -> None:
     assert invoice.subscription_id is not None
     subscription = Subscription.objects.get(id=invoice.subscription_id)
@@ -160,5 +178,8 @@ def _end_what_it_bought(account: Account, invoice: Invoice, now: datetime) -> No
     if subscription.status in OVER or subscription.latest_invoice_id != invoice.id:
         return
     if invoice.kind == "change" and changes.undo(account, subscription, invoice, now):
+        earlier = Invoice.objects.filter(id=subscription.latest_invoice_id).first()
+        if earlier is not None and _is_given_back(earlier):
+            _end_what_it_bought(account, earlier, now)
         return
     settlement.end_subscription(account, subscription, rules.Action.CANCEL, "payment refunded", now)

@@ -58,7 +58,7 @@ def refund_payment(
             payment.id,
             amount,
             Money(left - amount.amount, payment.currency),
-            left == amount.amount and _is_all_its_invoice_has(payment),
+            left == amount.amount and _ends_subscription(payment),
             Money(_debt_minor(payment, amount.amount), payment.currency),
             Money(_credited_already_minor(payment, amount.amount), payment.currency),
         )
@@ -79,11 +79,12 @@ def refund_payment(
         return replace(done, order_id=order.id)
 
 
-def _is_all_its_invoice_has(payment: Payment) -> bool:
-    """Whether a paid invoice has nothing but this payment's money: given back whole, what it bought ends."""
+def _ends_subscription(payment: Payment) -> bool:
+    """Whether all a paid invoice has is this payment's money, and its subscription stands on nothing else."""
     invoice = payment.invoice
-    paid = invoice is not None and invoice.status == "paid" and payment.allocated_minor > 0
-    return paid and refunds.kept_of_others_minor(payment) == 0
+    if invoice is None or invoice.status != "paid" or payment.allocated_minor == 0:
+        return False
+    return refunds.kept_of_others_minor(payment) == 0 and refunds.ends_with(invoice)
 
 
 def _debt_minor(payment: Payment, amount_minor: int) -> int:

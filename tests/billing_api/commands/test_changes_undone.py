@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from shared.money import Money
 from tests.billing_api.commands.test_changing import change, change_row, holds, pay, shop, subscriber
 from tests.billing_api.commands.test_pausing import pause, resume
 from tests.billing_api.commands.test_renewing import run
@@ -96,4 +97,33 @@ def test_a_pause_that_lasts_keeps_the_days_of_the_old_product(world: Any, produc
     world.pass_time(days=70)
     resume(world, started)
     assert dates(world, started) == (date(2026, 6, 22), date(2026, 7, 19), date(2026, 7, 19))
+    holds()
+
+
+def test_nothing_stands_on_what_was_given_back_before_the_change_was(world: Any) -> None:
+    from billing_api.billing_service.commands.refund_payment import refund_payment
+
+    def ends(state: Any) -> bool:
+        return refund_payment(
+            state.payment_id, Money(state.captured.amount), preview=True, **said(world)
+        ).ends_subscription
+
+    shop(world)
+    anna = world.customer()
+    started = world.buy(anna)
+    paid = [world.pay(started, anna)]
+    world.now = datetime(2026, 4, 12, 12, tzinfo=UTC)
+    for product in (world.premium, world.product("best", 99900)[0], world.product("all", 119900)[0]):
+        paid.append(pay(world, anna, change(world, started, product)))
+    first, premium, best, last = paid
+    assert [ends(state) for state in paid] == [False] * 4
+    world.hear(world.refund(best))
+    world.hear(world.refund(last))
+    assert world.subscription(started).product_id == world.premium
+    world.hear(world.refund(first))
+    assert world.subscription(started).status == "active"
+    assert ends(premium)
+    world.hear(world.refund(premium))
+    row = world.subscription(started)
+    assert (row.status, row.grants_access, world.balance(anna)) == ("cancelled", False, 0)
     holds()

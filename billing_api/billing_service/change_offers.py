@@ -11,7 +11,7 @@ from billing_api.billing_service.domain import subscription as rules
 from billing_api.billing_service.domain.pricing import Quote
 from billing_api.billing_service.domain.proration import ChangeTiming
 from billing_api.billing_service.models import Account, Price, Product, Subscription
-from billing_api.billing_service.offers import line_of
+from billing_api.billing_service.offers import line_of, renewal_line
 from billing_api.billing_service.paid_days import PaidRun, paid_run
 from billing_api.billing_service.pricing_inputs import Sale, price, price_next
 from shared.errors import conflict, invalid
@@ -133,7 +133,7 @@ def _at_once(
     )
     following = period_at(day, new.interval, 1) if plan.moves_anchor else rules.next_period(value)
     renews_at = start_of_day(following.start, subscription.time_zone)
-    next_total = price_next(sale, quote, now, renews_at, (line_of(found, following),))
+    next_total = price_next(sale, quote, now, renews_at, (renewal_line(found, following, renews_at),))
     # The period that runs is the first of the new term.
     is_last = found.term_periods == 1
     return ChangeOffer(
@@ -182,9 +182,11 @@ def _without_invoice(
     else:
         changed = rules.change_product(value, interval=interval, on=day, grace_days=grace, term=term)
     following = rules.next_period(changed)
-    lines = (line_of(found, following),)
-    sale = Sale(account, subscription.id, subscription.promo_code, found.currency, lines, day)
     renews_at = start_of_day(following.start, subscription.time_zone)
+    # At the period's end the price asked for is the one agreed: nobody is told of another before it.
+    line = line_of(found, following) if at_end else renewal_line(found, following, renews_at)
+    lines = (line,)
+    sale = Sale(account, subscription.id, subscription.promo_code, found.currency, lines, day)
     return ChangeOffer(
         current=subscription.product,
         product=product,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -41,17 +41,24 @@ def is_new_customer(account: Account | None) -> bool:
 
 
 def load(
-    account: Account | None, subscription_id: UUID | None, promo_code: PromoCode | None, now: datetime
+    account: Account | None,
+    subscription_id: UUID | None,
+    promo_code: PromoCode | None,
+    now: datetime,
+    taken: Container[str] | None = None,
 ) -> list[Discount]:
     """Every discount that may work for the account, with how much of it was used so far.
 
     A promotion and a personal discount count their uses over the account, a promo code over its subscription.
+    ``taken``: as after a sale that takes these discounts; its buyer is no new customer any more.
     """
     found: list[Discount] = []
     for promotion in _promotions(account, now):
         uses = _uses(account, promotion.id)
-        if promotion.segment == "new_customers" and not is_new_customer(account) and not uses.exists():
-            continue
+        if promotion.segment == "new_customers" and not uses.exists():
+            is_new = is_new_customer(account) if taken is None else str(promotion.id) in taken
+            if not is_new:
+                continue
         left = (
             None if promotion.budget_minor is None else promotion.budget_minor - promotion.budget_spent_minor
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -116,7 +116,7 @@ def decide_offer(
     if interval is not None and period is not None and not is_last:
         renews_at = start_of_day(period.end, time_zone)
         following = period_at(period.end, interval, 0) if trial_days else period_at(day, interval, 1)
-        lines = (line_of(found, following),)
+        lines = (renewal_line(found, following, renews_at),)
         next_total = Money(price_next(sale, quote, now, renews_at, lines), found.currency)
     return Offer(
         product, found, promo_code, time_zone, day, sale, quote, period, trial_days, renews_at, next_total
@@ -132,6 +132,11 @@ def line_of(found: Price, period: Period | None) -> LineInput:
         minimum_minor=found.minimum_minor or 0,
         period=period,
     )
+
+
+def renewal_line(found: Price, period: Period, at: datetime) -> LineInput:
+    """The line of a later period that begins ``at``: a change of price announced for it is known already."""
+    return replace(line_of(found, period), unit_minor=effective_minor(found, at))
 
 
 def _trial_days(found: Price, customer: CustomerSnapshot, account: Account | None) -> int:

@@ -51,14 +51,16 @@ def price_next(
     """The total of the invoice after this one, minor units, if nothing changes until then."""
     taken = {one.discount_id: one for one in quote.discounts} if quote else {}
     discounts: list[Discount] = []
-    for one in discount_rules.load(sale.account, sale.subscription_id, sale.promo_code, now):
+    for one in discount_rules.load(sale.account, sale.subscription_id, sale.promo_code, now, taken):
         used = taken.get(one.id)
+        left = one.budget_left_minor
         discounts.append(
             replace(
                 one,
                 invoices_used=one.invoices_used + 1,
                 days_used=one.days_used + used.days_taken,
                 started_on=one.started_on or sale.day,
+                budget_left_minor=None if left is None else left - used.amount_minor,
             )
             if used
             else one

@@ -9,7 +9,7 @@ import pytest
 
 from billing_api.billing_service.wording import NBSP
 from shared.money import Money
-from tests.billing_api.commands.test_changing import change, close_answers
+from tests.billing_api.commands.test_changing import change, close_answers, maintain
 from tests.billing_api.commands.test_renewing import collect, outcome, run
 
 
@@ -161,3 +161,36 @@ def test_the_minimum_of_the_price_binds_the_first_invoice_the_renewal_and_the_ch
     done = change(world, started, dearer)
     assert world.invoice(done.invoice_id).total_minor == preview.offer.quote.total_minor
     assert broken() == []
+
+
+def a_budget_for_one_invoice(world) -> str | None:
+    promotion(world, kind="fixed_amount", value=10000, budget_minor=15000)
+    return None
+
+
+def a_gift_to_new_customers_beside_a_better_code(world) -> str | None:
+    promotion(world, segment="new_customers")
+    return world.promo_code("HALF", value=5000, is_exclusive=True).code
+
+
+def a_price_announced(world) -> str | None:
+    more = {"next_amount": Money(54900), "valid_from": world.now + timedelta(days=10)}
+    ids = {"product_id": world.basic, "price_id": world.basic_price}
+    world.product("basic", 49900, sequence=2, **ids, **more)
+    return None
+
+
+@pytest.mark.parametrize(
+    "given", [a_budget_for_one_invoice, a_gift_to_new_customers_beside_a_better_code, a_price_announced]
+)
+def test_the_next_total_told_is_what_the_renewal_charges(world, given) -> None:
+    from billing_api.billing_service.commands.quote_price import quote_price
+    from billing_api.billing_service.models import Invoice
+
+    anna, code = world.customer(), given(world)
+    told = quote_price(anna, product_id=world.basic, promo_code=code, now=world.now).offer.next_total
+    world.pay(world.buy(anna, promo_code=code), anna)
+    maintain(world)
+    world.pass_time(days=31)
+    run(world)
+    assert Invoice.objects.get(kind="renewal").total_minor == told.amount

@@ -7,10 +7,9 @@ from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
 from billing_api.billing_service import crediting
-from billing_api.billing_service.domain.pricing import LineKind
 from billing_api.billing_service.domain.proration import PaidDays
 from billing_api.billing_service.models import Invoice, PendingChange, Subscription
 from shared.period import Period
@@ -50,7 +49,10 @@ def paid_run(subscription: Subscription, period: Period, day: date) -> PaidRun:
     change = PendingChange.objects.filter(invoice=newest).first()
     if change is not None and not change.moves_anchor:
         tail = (line.period_end_on - change.effective_on).days
-    left = next(one.left_minor for one in crediting.lines_of(newest) if one.key == str(line.id))
+    lines = crediting.lines_of(newest)
+    left = next(one.left_minor for one in lines if one.key == str(line.id))
+    # Credited whole, it has taken nothing from the days paid before it: they are covered by that money.
+    left -= sum(one.credited_minor for one in lines if one.amount_minor < 0)
     paid = PaidDays(
         str(line.product_id), Period(end - timedelta(days=tail), end), max(0, left), line.vat_rate_bp
     )
@@ -75,8 +77,7 @@ def credited_already_minor(invoice: Invoice, amount_minor: int) -> int:
     following = _for_days(invoice.subscription_id).filter(later).order_by("issued_at", "id").first()
     if following is None or following.kind != "change":
         return 0
-    lines = following.lines.filter(kind=LineKind.CREDIT.value)
-    credited = -(lines.aggregate(total=Sum("net_minor"))["total"] or 0)
+    credited = -sum(line.left_minor for line in crediting.lines_of(following) if line.amount_minor < 0)
     return max(0, amount_minor - max(0, crediting.left_minor(invoice) - credited))
 
 

@@ -131,3 +131,18 @@ def test_a_trial_made_longer_is_reminded_of_again(world: Any) -> None:
     extend_subscription(started.subscription_id, days=5, **said(world))  # of the month that came after it
     assert world.subscription(started).trial_ends_at == ends_at
     holds()
+
+
+def test_days_of_a_change_credited_whole_are_worth_what_paid_before_it(world: Any) -> None:
+    from billing_api.billing_service.commands.adjust_charge import adjust_charge
+    from billing_api.billing_service.commands.cancel_subscription import cancel_subscription
+
+    _, started, _ = bought(world)
+    asked = change(world, started, world.premium)
+    adjust_charge(asked.invoice_id, Money(-20000), **said(world))
+    assert world.subscription(started).product_id == world.premium
+    down = adjust_charge(started.invoice_id, Money(-49900), preview=True, **said(world))
+    assert down.credited_already == Money(0)
+    done = cancel_subscription(started.subscription_id, mode="now", refund_unused=True, now=world.now)
+    assert done.credited == Money(33267)  # 20 of 30 days
+    holds()

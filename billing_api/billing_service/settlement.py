@@ -148,6 +148,9 @@ def _move_subscription(account: Account, invoice: Invoice, documents: Documents,
     subscription_terms.take(subscription, value, now)
     subscription.save(using="billing")
     events.tell_subscription(event_type, account, subscription, now)
+    falling = falls_with(invoice) if value.has_unpaid_period else None
+    if falling is not None:  # an older period is paid, the one that runs was taken back or written off
+        end_subscription(account, falling, rules.Action.CANCEL, "running period given up", now)
 
 
 def _period_paid(value: rules.Subscription, subscription: Subscription, invoice: Invoice) -> Period | None:
@@ -212,7 +215,7 @@ def _settle_promo_code(account: Account, invoice: Invoice, now: datetime) -> Non
 
 
 def falls_with(invoice: Invoice) -> Subscription | None:
-    """The subscription that ends when this open invoice is taken back, if one does.
+    """The subscription that ends when this open invoice is taken back, or an older one paid, if one does.
 
     It stands on paid periods and on open invoices for periods. Once its running period is neither paid nor
     asked for any more there is nothing to pay, nothing to wait for and nothing bought: it is over.

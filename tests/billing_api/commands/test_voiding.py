@@ -212,6 +212,30 @@ def test_voiding_a_correcting_charge_leaves_a_past_due_subscription_to_its_renew
     holds()
 
 
+@pytest.mark.parametrize("by", ["void", "write-off"])
+def test_paying_the_older_of_two_renewals_ends_what_the_newer_was_given_up_of(world, by: str) -> None:
+    from billing_api.billing_service.commands.write_off import write_off
+    from billing_api.billing_service.models import Invoice
+    from tests.billing_api.commands.test_changing import subscriber
+    from tests.billing_api.commands.test_renewing import run
+
+    anna, started = subscriber(world)
+    world.pass_time(days=62)
+    run(world)
+    older, newer = Invoice.objects.filter(kind="renewal").order_by("period_start_on")
+    if by == "void":
+        void(world, newer.id)
+    else:
+        write_off(newer.id, **said(world))
+    assert world.subscription(started).status == "active"
+    world.hear(world.payment(older.id, anna.user_id))
+    subscription = world.subscription(started)
+    assert (subscription.status, subscription.end_reason) == ("cancelled", "running period given up")
+    assert (subscription.grants_access, subscription.next_invoice_at, world.balance(anna)) == (False, None, 0)
+    assert world.buy(anna).is_new
+    holds()
+
+
 def test_voiding_one_of_two_open_renewals_leaves_the_subscription_to_the_other(world) -> None:
     from billing_api.billing_service.commands.void_invoice import void_invoice
     from billing_api.billing_service.models import Invoice

@@ -6,6 +6,7 @@ import random
 import re
 import threading
 import time
+from asyncio import _get_running_loop
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -106,7 +107,8 @@ def together(*statements: Statement) -> list[tuple[Any, ...]]:
 
     Gives the rows of the last one, [] when it gives none. Outside a transaction they make one of their own.
     """
-    django = _of_thread.django or _of_thread.find()
+    # Within an event loop each task has a handle of its own: the one kept would not be its transaction's.
+    django: Any = connections[DATABASE] if _get_running_loop() else _of_thread.django or _of_thread.find()
     if django.connection is None or django.needs_rollback or not django.health_check_done:
         django.close_if_health_check_failed()
         django.ensure_connection()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -163,6 +165,36 @@ def test_it_waits_for_the_account_and_follows_what_was_posted_meanwhile(
     record = AuditRecord.objects.get(subject_id=done[0].adjustment_id, subject_kind="adjustment")
     assert (record.before["balance"]["amount"], record.after["balance"]["amount"]) == (300, 400)
     assert prove_ledger().holds
+
+
+def test_a_call_within_an_event_loop_leaves_the_thread_its_own_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else what is posted would not be in the transaction around it."""
+    from billing_api.billing_service.database import Query, atomic, cursor, together
+
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    backend = Query("backend", "SELECT pg_backend_pid() + $nothing:int").of(nothing=0)
+    seen: list[tuple[int, int]] = []
+
+    def both() -> tuple[int, int]:
+        with atomic(), cursor() as one:
+            one.execute("SELECT pg_backend_pid()")
+            return one.fetchone()[0], together(backend)[0][0]
+
+    async def within() -> None:
+        seen.append(both())
+        connections["billing"].close()
+
+    def work() -> None:
+        asyncio.run(within())
+        seen.append(both())
+        connections["billing"].close()
+        asyncio.run(within())
+
+    with ThreadPoolExecutor(1) as fresh:
+        fresh.submit(work).result()
+    assert [one == other for one, other in seen] == [True] * 3
 
 
 def test_a_connection_that_the_server_ended_is_replaced(now: datetime, superuser: Any) -> None:

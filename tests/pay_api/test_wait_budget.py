@@ -141,7 +141,7 @@ async def test_no_connection_at_all_is_said_at_once(narrow: Pay, db: asyncpg.Poo
 
 async def test_two_calls_of_one_request_share_its_time(narrow: Pay, ctx: Context) -> None:
     """A card check charges and gives back: both at a slow provider would be twice the caller's patience."""
-    await narrow.fault(kind="delay", method="payments/cards/auth", seconds=1.0)
+    await narrow.fault(kind="delay", method="payments/cards/auth", seconds=0.6)
     await narrow.fault(kind="timeout_before", method="payments/void", seconds=10)
     payment_id, user_id = str(new_id()), str(new_id())
     body = {

@@ -245,25 +245,6 @@ def add_docs(app: FastAPI) -> None:
 
 # Relative to /openapi.json: what the reference page tries out goes through the gateway's prefix too.
 SERVERS: Final[list[dict[str, Any]]] = [{"url": "."}]
-PROBLEM_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["type", "title", "status"],
-    "properties": {
-        "type": {"type": "string", "examples": ["/problems/promo-code-expired"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "correlation_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -271,7 +252,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": problem.CODE_OF_STATUS.get(status, "problem").replace("-", " ").capitalize(),
-            "content": {problem.CONTENT_TYPE: {"schema": PROBLEM_SCHEMA}},
+            "content": {problem.CONTENT_TYPE: {"schema": problem.SCHEMA}},
         }
         for status in sorted({400, 413, 422, 500, 503, *statuses})
     }

@@ -36,6 +36,27 @@ CODE_OF_STATUS: Final[dict[int, str]] = {
     503: "unavailable",
 }
 
+# What a problem looks like in an OpenAPI document.
+SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string", "examples": ["/problems/promo-code-expired"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "correlation_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
 
 def problem(
     status: int, code: str, detail: str = "", /, *, correlation_id: str | None = None, **extra: Any

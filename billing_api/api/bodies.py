@@ -9,10 +9,9 @@ from rest_framework import serializers
 from billing_api.api.fields import ExplanationField, MoneyField, PeriodField, StepsField, TextField
 
 
-class LineBody(serializers.Serializer[Any]):
-    """A line of an invoice with the steps that explain its figure."""
+class QuoteLineBody(serializers.Serializer[Any]):
+    """A line of an invoice that was not written."""
 
-    id = serializers.UUIDField()
     kind = serializers.CharField()
     description = TextField()
     product_id = serializers.UUIDField(allow_null=True)
@@ -26,6 +25,12 @@ class LineBody(serializers.Serializer[Any]):
     period = PeriodField()
     steps = StepsField()
     explanation = ExplanationField()
+
+
+class LineBody(QuoteLineBody):
+    """A line of an invoice with the steps that explain its figure."""
+
+    id = serializers.UUIDField()
 
 
 class InvoiceBody(serializers.Serializer[Any]):
@@ -271,24 +276,6 @@ class AccessBasisBody(serializers.Serializer[Any]):
     until = serializers.DateTimeField(allow_null=True)
     reduced_grants = serializers.ListField(child=serializers.CharField())
     reduced_until = serializers.DateTimeField(allow_null=True)
-
-
-class QuoteLineBody(serializers.Serializer[Any]):
-    """A line of an invoice that was not written."""
-
-    kind = serializers.CharField()
-    description = TextField()
-    product_id = serializers.UUIDField(allow_null=True)
-    price_id = serializers.UUIDField(allow_null=True)
-    quantity = serializers.IntegerField()
-    list_amount = MoneyField()
-    discount = MoneyField()
-    net = MoneyField()
-    vat = MoneyField()
-    vat_rate_bp = serializers.IntegerField()
-    period = PeriodField()
-    steps = StepsField()
-    explanation = ExplanationField()
 
 
 class QuoteBody(serializers.Serializer[Any]):

@@ -16,25 +16,6 @@ from billing_api.api import problems
 from billing_api.api.permissions import METHODS
 from shared import docs_pages, problem
 
-PROBLEM_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "required": ["type", "title", "status"],
-    "properties": {
-        "type": {"type": "string", "examples": ["/problems/promo-code-expired"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "correlation_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
-    },
-}
 _REFERENCE: Final = {"$ref": "#/components/schemas/Problem"}
 _EVERYWHERE: Final = (400, 401, 403, 413, 500, 503)
 _OF_WRITES: Final = (409, 415, 422)
@@ -60,7 +41,7 @@ def page_of(body: type[serializers.Serializer[Any]]) -> serializers.Serializer[A
 
 def add_problems(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """A postprocessing hook of drf-spectacular: documents problem details on every operation."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
+    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problem.SCHEMA
     for path, operations in result.get("paths", {}).items():
         for method, operation in operations.items():
             if method not in ("get", "post", "put", "patch", "delete"):
